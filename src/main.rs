@@ -1,5 +1,9 @@
 //! minke: an OCI low-level container runtime.
 
+mod error;
+mod spec;
+mod sys;
+
 fn main() {
-    println!("{:?}", rustix::process::getpid());
+    let _ = spec::Config::parse(b"{}");
 }
