@@ -1,5 +1,6 @@
 //! minke: an OCI low-level container runtime.
 
+mod cgroup;
 mod error;
 mod spec;
 mod sys;

@@ -5,5 +5,21 @@
 //! call directly: no libc, no lock, no allocation, so the container's init
 //! may use them); the ones it lacks are here, one system call a function.
 
+pub(crate) mod bpf;
+
 pub(crate) use rustix::io::Errno;
+pub(crate) use rustix::process;
+
+/// What a system call gives: a value or an errno.
 pub(crate) type Result<T> = std::result::Result<T, Errno>;
+
+/// The errno of the libc call that just failed.
+fn last_errno() -> Errno {
+    let code = std::io::Error::last_os_error().raw_os_error();
+    Errno::from_raw_os_error(code.unwrap_or(libc::EIO))
+}
+
+/// Makes libc's -1 an error.
+fn check(ret: libc::c_long) -> Result<libc::c_long> {
+    if ret < 0 { Err(last_errno()) } else { Ok(ret) }
+}

@@ -1,0 +1,5 @@
+//! Control groups: limits, device rules, and where a container's processes
+//! are.
+
+pub(crate) mod bpf;
+pub(crate) mod devices;
