@@ -3,3 +3,4 @@
 
 pub(crate) mod bpf;
 pub(crate) mod devices;
+pub(crate) mod translate;
