@@ -3,4 +3,5 @@
 
 pub(crate) mod bpf;
 pub(crate) mod devices;
+pub(crate) mod limits;
 pub(crate) mod translate;

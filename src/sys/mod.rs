@@ -8,7 +8,7 @@
 pub(crate) mod bpf;
 
 pub(crate) use rustix::io::Errno;
-pub(crate) use rustix::process;
+pub(crate) use rustix::{fs, io, process};
 
 /// What a system call gives: a value or an errno.
 pub(crate) type Result<T> = std::result::Result<T, Errno>;

@@ -384,100 +384,87 @@ fn dropped_fields_are_told() {
     assert_eq!(told(r#"{"memory": {"limit": 1}}"#), <[&str; 0]>::default());
 }
 
-/// What is wrong on every machine.
+/// What is wrong on every machine, and the words for it.
+const NONSENSE: &[(&str, &str)] = &[
+    (r#"{"memory": {"limit": -2}}"#, "memory.limit: must be a number of bytes, or -1 for no limit"),
+    (
+        r#"{"memory": {"reservation": -9}}"#,
+        "memory.reservation: must be a number of bytes, or -1 for no limit",
+    ),
+    (r#"{"memory": {"swap": -2}}"#, "memory.swap: must be a number of bytes, or -1 for no limit"),
+    (r#"{"memory": {"swap": 300}}"#, "memory.swap: unable to set swap limit without memory limit"),
+    (
+        r#"{"memory": {"limit": 400, "swap": 300}}"#,
+        "memory.swap: memory+swap limit should be >= memory limit: 300 < 400",
+    ),
+    (r#"{"memory": {"swappiness": 101}}"#, "memory.swappiness: must be 0 to 100, not 101"),
+    (r#"{"cpu": {"quota": 999}}"#, "cpu.quota: must be at least 1000 microseconds, not 999"),
+    (r#"{"cpu": {"period": 999}}"#, "cpu.period: must be 1000 to 1000000, not 999"),
+    (r#"{"cpu": {"period": 1000001}}"#, "cpu.period: must be 1000 to 1000000, not 1000001"),
+    (
+        r#"{"cpu": {"quota": 2000, "burst": 2001}}"#,
+        "cpu.burst: must not be larger than the quota: 2001 > 2000",
+    ),
+    (r#"{"cpu": {"idle": 2}}"#, "cpu.idle: must be 0 to 1, not 2"),
+    (r#"{"cpu": {"idle": -1}}"#, "cpu.idle: must be 0 to 1, not -1"),
+    (
+        r#"{"cpu": {"realtimeRuntime": -2}}"#,
+        "cpu.realtimeRuntime: must be microseconds, or -1 for no limit, not -2",
+    ),
+    (r#"{"blockIO": {"weight": 9}}"#, "blockIO.weight: must be 10 to 1000, not 9"),
+    (r#"{"blockIO": {"leafWeight": 1001}}"#, "blockIO.leafWeight: must be 10 to 1000, not 1001"),
+    (
+        r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}}"#,
+        "blockIO.weightDevice[0]: must have a weight or a leafWeight",
+    ),
+    (
+        r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 5}]}}"#,
+        "blockIO.weightDevice[0].weight: must be 10 to 1000, not 5",
+    ),
+    (
+        r#"{"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}, {"major": 8, "rate": 1}]}}"#,
+        "blockIO.throttleReadBpsDevice[1].minor: is required",
+    ),
+    (
+        r#"{"blockIO": {"throttleWriteIOPSDevice": [{"major": -1, "minor": 0, "rate": 1}]}}"#,
+        "blockIO.throttleWriteIOPSDevice[0].major: must be 0 to 4095, not -1",
+    ),
+    (
+        r#"{"blockIO": {"throttleReadIOPSDevice": [{"major": 8, "minor": 0}]}}"#,
+        "blockIO.throttleReadIOPSDevice[0].rate: is required",
+    ),
+    (r#"{"hugepageLimits": [{"pageSize": "2MB"}]}"#, "hugepageLimits[0].limit: is required"),
+    (
+        r#"{"network": {"priorities": [{"priority": 1}]}}"#,
+        "network.priorities[0].name: the name must be one word, not \"\"",
+    ),
+    (
+        r#"{"network": {"priorities": [{"name": "a"}]}}"#,
+        "network.priorities[0].priority: is required",
+    ),
+    (r#"{"rdma": {"mlx4_0": {}}}"#, "rdma[\"mlx4_0\"]: must have hcaHandles or hcaObjects"),
+    (
+        r#"{"rdma": {"a b": {"hcaObjects": 1}}}"#,
+        "rdma[\"a b\"]: the name must be one word, not \"a b\"",
+    ),
+    (
+        r#"{"unified": {"../memory.max": "1"}}"#,
+        "unified[\"../memory.max\"]: must be a file name (no slashes)",
+    ),
+    (r#"{"unified": {"..": "1"}}"#, "unified[\"..\"]: must be in the form CONTROLLER.PARAMETER"),
+    (
+        r#"{"unified": {"tasks": "1"}}"#,
+        "unified[\"tasks\"]: must be in the form CONTROLLER.PARAMETER",
+    ),
+    (
+        r#"{"unified": {"misc.max": "1\u0000"}}"#,
+        "unified[\"misc.max\"]: must not contain a NUL byte",
+    ),
+];
+
 #[test]
 fn nonsense_is_refused() {
-    for (json, expected) in [
-        (
-            r#"{"memory": {"limit": -2}}"#,
-            "memory.limit: must be a number of bytes, or -1 for no limit",
-        ),
-        (
-            r#"{"memory": {"reservation": -9}}"#,
-            "memory.reservation: must be a number of bytes, or -1 for no limit",
-        ),
-        (
-            r#"{"memory": {"swap": -2}}"#,
-            "memory.swap: must be a number of bytes, or -1 for no limit",
-        ),
-        (
-            r#"{"memory": {"swap": 300}}"#,
-            "memory.swap: unable to set swap limit without memory limit",
-        ),
-        (
-            r#"{"memory": {"limit": 400, "swap": 300}}"#,
-            "memory.swap: memory+swap limit should be >= memory limit: 300 < 400",
-        ),
-        (r#"{"memory": {"swappiness": 101}}"#, "memory.swappiness: must be 0 to 100, not 101"),
-        (r#"{"cpu": {"quota": 999}}"#, "cpu.quota: must be at least 1000 microseconds, not 999"),
-        (r#"{"cpu": {"period": 999}}"#, "cpu.period: must be 1000 to 1000000, not 999"),
-        (r#"{"cpu": {"period": 1000001}}"#, "cpu.period: must be 1000 to 1000000, not 1000001"),
-        (
-            r#"{"cpu": {"quota": 2000, "burst": 2001}}"#,
-            "cpu.burst: must not be larger than the quota: 2001 > 2000",
-        ),
-        (r#"{"cpu": {"idle": 2}}"#, "cpu.idle: must be 0 to 1, not 2"),
-        (r#"{"cpu": {"idle": -1}}"#, "cpu.idle: must be 0 to 1, not -1"),
-        (
-            r#"{"cpu": {"realtimeRuntime": -2}}"#,
-            "cpu.realtimeRuntime: must be microseconds, or -1 for no limit, not -2",
-        ),
-        (r#"{"blockIO": {"weight": 9}}"#, "blockIO.weight: must be 10 to 1000, not 9"),
-        (
-            r#"{"blockIO": {"leafWeight": 1001}}"#,
-            "blockIO.leafWeight: must be 10 to 1000, not 1001",
-        ),
-        (
-            r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}}"#,
-            "blockIO.weightDevice[0]: must have a weight or a leafWeight",
-        ),
-        (
-            r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 5}]}}"#,
-            "blockIO.weightDevice[0].weight: must be 10 to 1000, not 5",
-        ),
-        (
-            r#"{"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}, {"major": 8, "rate": 1}]}}"#,
-            "blockIO.throttleReadBpsDevice[1].minor: is required",
-        ),
-        (
-            r#"{"blockIO": {"throttleWriteIOPSDevice": [{"major": -1, "minor": 0, "rate": 1}]}}"#,
-            "blockIO.throttleWriteIOPSDevice[0].major: must be 0 to 4095, not -1",
-        ),
-        (
-            r#"{"blockIO": {"throttleReadIOPSDevice": [{"major": 8, "minor": 0}]}}"#,
-            "blockIO.throttleReadIOPSDevice[0].rate: is required",
-        ),
-        (r#"{"hugepageLimits": [{"pageSize": "2MB"}]}"#, "hugepageLimits[0].limit: is required"),
-        (
-            r#"{"network": {"priorities": [{"priority": 1}]}}"#,
-            "network.priorities[0].name: the name must be one word, not \"\"",
-        ),
-        (
-            r#"{"network": {"priorities": [{"name": "a"}]}}"#,
-            "network.priorities[0].priority: is required",
-        ),
-        (r#"{"rdma": {"mlx4_0": {}}}"#, "rdma[\"mlx4_0\"]: must have hcaHandles or hcaObjects"),
-        (
-            r#"{"rdma": {"a b": {"hcaObjects": 1}}}"#,
-            "rdma[\"a b\"]: the name must be one word, not \"a b\"",
-        ),
-        (
-            r#"{"unified": {"../memory.max": "1"}}"#,
-            "unified[\"../memory.max\"]: must be a file name (no slashes)",
-        ),
-        (
-            r#"{"unified": {"..": "1"}}"#,
-            "unified[\"..\"]: must be in the form CONTROLLER.PARAMETER",
-        ),
-        (
-            r#"{"unified": {"tasks": "1"}}"#,
-            "unified[\"tasks\"]: must be in the form CONTROLLER.PARAMETER",
-        ),
-        (
-            r#"{"unified": {"misc.max": "1\u0000"}}"#,
-            "unified[\"misc.max\"]: must not contain a NUL byte",
-        ),
-    ] {
+    for (json, expected) in NONSENSE {
         let resources = read(json);
         let expected = format!("config.json: r.{expected}");
         assert_eq!(v2(&resources, "r").unwrap_err().to_string(), expected);
