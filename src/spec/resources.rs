@@ -222,7 +222,11 @@ mod tests {
     /// The examples of config-linux.md, one an object: every name is read.
     #[test]
     fn examples_of_the_spec() {
-        let text = r#"{
+        let resources: Resources = serde_json::from_str(EXAMPLES).unwrap();
+        assert_eq!(resources, examples());
+    }
+
+    const EXAMPLES: &str = r#"{
             "memory": {"limit": 536870912, "reservation": 536870912, "swap": 536870912, "kernel": -1,
                 "kernelTCP": -1, "swappiness": 0, "disableOOMKiller": false, "useHierarchy": true,
                 "checkBeforeUpdate": true},
@@ -240,11 +244,12 @@ mod tests {
             "rdma": {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 10000}},
             "unified": {"hugetlb.1GB.max": "1073741824"}
         }"#;
-        let resources: Resources = serde_json::from_str(text).unwrap();
+
+    fn examples() -> Resources {
         let throttle = |minor, rate| {
             vec![ThrottleDevice { major: Some(8), minor: Some(minor), rate: Some(rate) }]
         };
-        let expected = Resources {
+        Resources {
             devices: vec![],
             memory: Some(Memory {
                 limit: Some(536_870_912),
@@ -299,7 +304,6 @@ mod tests {
                 Rdma { hca_handles: Some(3), hca_objects: Some(10000) },
             )]),
             unified: BTreeMap::from([("hugetlb.1GB.max".into(), "1073741824".into())]),
-        };
-        assert_eq!(resources, expected);
+        }
     }
 }

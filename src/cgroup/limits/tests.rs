@@ -110,6 +110,19 @@ impl Cgroup {
         File::open(&self.0).unwrap()
     }
 
+    /// A process in the cgroup that uses a megabyte and waits.
+    fn process(&self) -> std::process::Child {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "echo 0 > \"$1/cgroup.procs\"; x=$(head -c 1000000 /dev/zero | tr '\\0' x); echo; read y", "sh"])
+            .arg(&self.0)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _ = std::io::Read::read(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        child
+    }
+
     fn read(&self, file: &str) -> String {
         std::fs::read_to_string(self.0.join(file)).unwrap().trim().to_owned()
     }
@@ -184,6 +197,11 @@ fn kernel_takes_the_limits_of_v1() {
         apply(json).unwrap();
         assert_eq!(read(file), expected, "{json}");
     }
+    let mut process = cgroups[2].process();
+    let error = apply(r#"{"memory": {"limit": 4096}}"#).unwrap_err().to_string();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(error.contains("unable to set memory limit to 4096 (current usage: "), "{error}");
     let error = apply(r#"{"cpu": {"cpus": "4095"}}"#).unwrap_err().to_string();
     assert!(
         error.contains("cpuset.cpus to \"4095\" (r.cpu.cpus), where the cgroup above has 0-"),
@@ -237,6 +255,51 @@ fn kernel_takes_the_limits_of_v2() {
                 "{error}"
             );
         }
+    }
+}
+
+/// On a kernel, as above; and `MINKE_BLOCK=8:0`, a disk of the machine.
+#[test]
+#[ignore = "changes cgroups"]
+fn kernel_limits_a_block_device() {
+    let cgroup = Cgroup::new("MINKE_CGROUP2", ".", "block");
+    let dir = cgroup.open();
+    let apply = |json: &str| apply(|_| Some(dir.as_fd()), &v2(&resources(json), "r").unwrap());
+    let device = std::env::var_os("MINKE_BLOCK").unwrap().into_string().unwrap();
+    let (major, minor) = device.split_once(':').unwrap();
+    let limit = |rate| format!(r#"[{{"major": {major}, "minor": {minor}, "rate": {rate}}}]"#);
+    let both = |read, write| {
+        let (read, write) = (limit(read), limit(write));
+        format!(
+            r#"{{"blockIO": {{"throttleReadBpsDevice": {read}, "throttleWriteIOPSDevice": {write}}}}}"#
+        )
+    };
+    apply(&both(2_097_152, 120)).unwrap();
+    assert_eq!(
+        cgroup.read("io.max"),
+        format!("{device} rbps=2097152 wbps=max riops=max wiops=120")
+    );
+    apply(&both(0, 120)).unwrap();
+    assert_eq!(cgroup.read("io.max"), format!("{device} rbps=max wbps=max riops=max wiops=120"));
+    apply(&both(0, 0)).unwrap();
+    assert_eq!(cgroup.read("io.max"), "");
+}
+
+/// On a kernel, as above.
+#[test]
+#[ignore = "changes cgroups"]
+fn failures_on_a_kernel_are_explained() {
+    let cgroup = Cgroup::new("MINKE_CGROUP2", ".", "failures");
+    let dir = cgroup.open();
+    let apply = |json: &str| apply(|_| Some(dir.as_fd()), &v2(&resources(json), "r").unwrap());
+    if cgroup.read("cgroup.controllers").contains("memory") {
+        let mut process = cgroup.process();
+        let json = r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#;
+        let error = apply(json).unwrap_err().to_string();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(error.contains("rejecting memory limit 4096 <= usage "), "{error}");
+        assert_eq!(cgroup.read("memory.max"), "max");
     }
     let error = apply(r#"{"unified": {"cgroup.nothing": "1"}}"#).unwrap_err().to_string();
     let path = cgroup.0.canonicalize().unwrap();
