@@ -134,6 +134,11 @@ impl Exception {
         self.with(other.access) == other
     }
 
+    /// Whether any access to any device of the type matches.
+    pub(crate) fn has_all_of_its_type(self) -> bool {
+        self == Self::new(self.kind, None, None, Access::ALL)
+    }
+
     /// Whether all devices of `other` are among these.
     fn covers(self, other: Self) -> bool {
         let all = |mine: Option<u32>, theirs| mine.is_none() || mine == theirs;

@@ -31,8 +31,8 @@ impl Random {
         rule(
             self.below(2) == 0,
             self.of(&["a", "b", "c", "c", "c"]),
-            self.of(&[-1, 1, 5, 77]),
-            self.of(&[-1, 0, 3, 99]),
+            self.of(&[-1, 1, 5, 0xfff]),
+            self.of(&[-1, 0, 3, 0xf_ffff]),
             self.of(&["r", "w", "m", "rw", "rwm", "rwm"]),
         )
     }
@@ -229,7 +229,9 @@ fn the_last_rule_that_matches_decides() {
         sets += 1;
         let v1 = V1::after(&set.v1_lines());
         for kind in [Kind::Char, Kind::Block] {
-            for (major, minor) in [(1, 3), (1, 99), (5, 0), (77, 0), (77, 99), (200, 200)] {
+            for (major, minor) in
+                [(1, 3), (1, 0xf_ffff), (5, 0), (0xfff, 0), (0xfff, 0xf_ffff), (200, 200)]
+            {
                 for access in &ACCESSES[..3] {
                     let expected = last_match(&rules, kind, major, minor, *access);
                     let got = v1.allows(kind, major, minor, *access);
@@ -353,7 +355,8 @@ type Probe = (Kind, u32, u32, Access);
 fn probes(keep: impl Fn(Kind, u32, u32, Access) -> bool) -> Vec<Probe> {
     let mut found = Vec::new();
     for kind in [Kind::Char, Kind::Block] {
-        for (major, minor) in [(1, 3), (1, 0), (1, 99), (5, 3), (77, 99), (200, 200)] {
+        for (major, minor) in [(1, 3), (1, 0), (1, 0xf_ffff), (5, 3), (0xfff, 0xf_ffff), (200, 200)]
+        {
             for access in ACCESSES {
                 if keep(kind, major, minor, access) {
                     found.push((kind, major, minor, access));
