@@ -10,10 +10,11 @@ use crate::sys;
 use crate::sys::fs::{Mode, OFlags};
 use crate::sys::{Errno, fs, io};
 
+use super::devices::Ruleset;
 use super::translate::{Missing, Write};
 
-/// More than any file holds that is read here.
-const FILE_SIZE: usize = 4096;
+/// How much is read at once: more than most files hold.
+const PIECE: usize = 4096;
 
 /// Does `writes` in their order. `dir` gives the directory of the container's
 /// cgroup in the hierarchy of a controller, which on v2 is always the same.
@@ -49,6 +50,16 @@ pub(crate) fn held(dir: BorrowedFd<'_>, write: &Write<'_>) -> Result<Option<Stri
         text = read(file);
     }
     text.doing(|| format!("read {}", name(dir, &write.file)))
+}
+
+/// Changes the device rules of a v1 cgroup that has processes: nothing that
+/// both the old rules and the new allow is denied meanwhile, if that can be.
+pub(crate) fn change_devices(dir: BorrowedFd<'_>, rules: &Ruleset, field: &str) -> Result<()> {
+    let list = read(dir, "devices.list").doing(|| format!("read {}", name(dir, "devices.list")))?;
+    for line in Ruleset::from_v1_list(&list)?.v1_transition(rules) {
+        write(dir, line.file, &line.rule).doing(|| told(dir, line.file, &line.rule, field))?;
+    }
+    Ok(())
 }
 
 /// Gives a new cpuset of v1 the CPUs and memory nodes of its parent where it
@@ -195,16 +206,15 @@ fn write(dir: BorrowedFd<'_>, file: &str, value: &str) -> sys::Result<()> {
 fn read(dir: BorrowedFd<'_>, file: &str) -> sys::Result<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = fs::openat(dir, file, flags, Mode::empty())?;
-    let mut buffer = [0; FILE_SIZE];
-    let mut length = 0;
+    let mut text = Vec::new();
     // A file of the kernel can come in pieces.
-    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match io::retry_on_intr(|| io::read(&file, &mut *rest))? {
-            0 => break,
-            n => length += n,
+    loop {
+        let mut piece = [0; PIECE];
+        match io::retry_on_intr(|| io::read(&file, &mut piece))? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            n => text.extend_from_slice(piece.get(..n).unwrap_or_default()),
         }
     }
-    Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())
 }
 
 #[cfg(test)]

@@ -3,5 +3,6 @@
 
 pub(crate) mod bpf;
 pub(crate) mod devices;
+pub(crate) mod held;
 pub(crate) mod limits;
 pub(crate) mod translate;

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::*;
+use crate::cgroup::held::differences;
 use crate::cgroup::translate::{v1, v2};
 use crate::spec::Resources;
 
@@ -134,28 +135,54 @@ impl Drop for Cgroup {
     }
 }
 
-/// On a kernel: `MINKE_CGROUP1=DIR`, where the v1 hierarchies cpu, cpuset,
+/// Cgroups of v1: `MINKE_CGROUP1=DIR`, where the hierarchies cpu, cpuset,
 /// memory, pids and blkio are mounted on directories of their name.
+struct V1 {
+    cgroups: [Cgroup; 5],
+    dirs: [File; 5],
+}
+
+impl V1 {
+    const NAMES: [&str; 5] = ["cpu", "cpuset", "memory", "pids", "blkio"];
+
+    fn new(name: &str) -> Self {
+        let cgroups = Self::NAMES.map(|hierarchy| Cgroup::new("MINKE_CGROUP1", hierarchy, name));
+        let dirs = cgroups.each_ref().map(Cgroup::open);
+        Self { cgroups, dirs }
+    }
+
+    fn place(controller: &str) -> Option<usize> {
+        Self::NAMES.iter().position(|name| *name == controller)
+    }
+
+    fn dir(&self, controller: &str) -> Option<BorrowedFd<'_>> {
+        Self::place(controller).map(|i| self.dirs[i].as_fd())
+    }
+
+    /// Applies limits; what the kernel then holds must be what was asked.
+    fn apply(&self, json: &str) -> Result<()> {
+        let resources = resources(json);
+        let writes = v1(&resources, None, "r").unwrap();
+        apply(|name| self.dir(name), &writes)?;
+        assert_eq!(differences(|name| self.dir(name), &writes), [], "{json}");
+        Ok(())
+    }
+
+    fn read(&self, file: &str) -> String {
+        self.cgroups[Self::place(file.split('.').next().unwrap()).unwrap()].read(file)
+    }
+}
+
+/// On a kernel, see [`V1`].
 #[test]
 #[ignore = "changes cgroups"]
 fn kernel_takes_the_limits_of_v1() {
-    let names = ["cpu", "cpuset", "memory", "pids", "blkio"];
-    let cgroups = names.map(|name| Cgroup::new("MINKE_CGROUP1", name, "limits"));
-    let dirs = cgroups.each_ref().map(Cgroup::open);
-    let dir = |controller: &str| {
-        names.iter().position(|name| *name == controller).map(|i| dirs[i].as_fd())
-    };
-    let apply = |json: &str| apply(dir, &v1(&resources(json), None, "r").unwrap());
-    let read = |file: &str| {
-        let controller = file.split('.').next().unwrap();
-        cgroups[names.iter().position(|name| *name == controller).unwrap()].read(file)
-    };
+    let on = V1::new("limits");
+    let parent = File::open(on.cgroups[1].0.parent().unwrap()).unwrap();
+    inherit_cpuset(parent.as_fd(), on.dirs[1].as_fd()).unwrap();
+    assert_ne!(on.read("cpuset.cpus"), "");
 
-    inherit_cpuset(File::open(cgroups[1].0.parent().unwrap()).unwrap().as_fd(), dirs[1].as_fd())
-        .unwrap();
-    assert_ne!(read("cpuset.cpus"), "");
-
-    apply(
+    on.apply(
         r#"{"memory": {"limit": 104857600, "reservation": 52428800, "swappiness": 10},
         "cpu": {"shares": 512, "period": 50000, "quota": 20000, "burst": 10000, "cpus": "0", "mems": "0"},
         "pids": {"limit": 50}}"#,
@@ -173,17 +200,19 @@ fn kernel_takes_the_limits_of_v1() {
         ("cpuset.mems", "0"),
         ("pids.max", "50"),
     ] {
-        assert_eq!(read(file), expected, "{file}");
+        assert_eq!(on.read(file), expected, "{file}");
     }
     // Up and down again, where each direction has its order.
     for (period, quota, burst) in
         [(1_000_000, 900_000, 900_000), (1000, 1000, 0), (2000, 8000, 8000)]
     {
-        apply(&format!(r#"{{"cpu": {{"period": {period}, "quota": {quota}, "burst": {burst}}}}}"#))
-            .unwrap();
-        assert_eq!(read("cpu.cfs_period_us"), period.to_string());
-        assert_eq!(read("cpu.cfs_quota_us"), quota.to_string());
-        assert_eq!(read("cpu.cfs_burst_us"), burst.to_string());
+        on.apply(&format!(
+            r#"{{"cpu": {{"period": {period}, "quota": {quota}, "burst": {burst}}}}}"#
+        ))
+        .unwrap();
+        assert_eq!(on.read("cpu.cfs_period_us"), period.to_string());
+        assert_eq!(on.read("cpu.cfs_quota_us"), quota.to_string());
+        assert_eq!(on.read("cpu.cfs_burst_us"), burst.to_string());
     }
     for (json, file, expected) in [
         (r#"{"cpu": {"shares": 2}}"#, "cpu.shares", "2"),
@@ -194,21 +223,65 @@ fn kernel_takes_the_limits_of_v1() {
         (r#"{"memory": {"limit": -1}}"#, "memory.limit_in_bytes", "9223372036854771712"),
         (r#"{"pids": {"limit": -1}}"#, "pids.max", "max"),
     ] {
-        apply(json).unwrap();
-        assert_eq!(read(file), expected, "{json}");
+        on.apply(json).unwrap();
+        assert_eq!(on.read(file), expected, "{json}");
     }
-    let mut process = cgroups[2].process();
-    let error = apply(r#"{"memory": {"limit": 4096}}"#).unwrap_err().to_string();
+}
+
+/// On a kernel, see [`V1`].
+#[test]
+#[ignore = "changes cgroups"]
+fn failures_on_v1_are_explained() {
+    let on = V1::new("failures");
+    let odd = resources(
+        r#"{"memory": {"limit": 4097000}, "cpu": {"cpus": "0", "quota": -1}, "pids": {"limit": 9}}"#,
+    );
+    let writes = v1(&odd, None, "r").unwrap();
+    apply(|name| on.dir(name), &writes).unwrap();
+    let told: Vec<_> =
+        differences(|name| on.dir(name), &writes).iter().map(ToString::to_string).collect();
+    let rounded = "memory.limit_in_bytes: asked for \"4097000\", the kernel holds \"4096000\"";
+    assert_eq!(told, [rounded]);
+
+    let mut process = on.cgroups[2].process();
+    let error = on.apply(r#"{"memory": {"limit": 4096}}"#).unwrap_err().to_string();
     process.kill().unwrap();
     process.wait().unwrap();
     assert!(error.contains("unable to set memory limit to 4096 (current usage: "), "{error}");
-    let error = apply(r#"{"cpu": {"cpus": "4095"}}"#).unwrap_err().to_string();
+    let error = on.apply(r#"{"cpu": {"cpus": "4095"}}"#).unwrap_err().to_string();
     assert!(
         error.contains("cpuset.cpus to \"4095\" (r.cpu.cpus), where the cgroup above has 0-"),
         "{error}"
     );
-    let error = apply(r#"{"rdma": {"x": {"hcaHandles": 1}}}"#).unwrap_err().to_string();
+    let error = on.apply(r#"{"rdma": {"x": {"hcaHandles": 1}}}"#).unwrap_err().to_string();
     assert!(error.starts_with("cannot set rdma limit: container could not"), "{error}");
+}
+
+/// On a kernel: `MINKE_CGROUP1_DEVICES=DIR`, where the v1 hierarchy of devices
+/// is mounted. A device that old and new rules allow stays open to use.
+#[test]
+#[ignore = "changes cgroups"]
+fn kernel_changes_the_devices_of_v1() {
+    let cgroup = Cgroup::new("MINKE_CGROUP1_DEVICES", ".", "change");
+    let dir = cgroup.open();
+    let change = |json: &str| {
+        let rules = Ruleset::new(&resources(json).devices, "r.devices").unwrap();
+        change_devices(dir.as_fd(), &rules, "r.devices").unwrap();
+        let held = Ruleset::from_v1_list(&cgroup.read("devices.list")).unwrap();
+        assert_eq!(held.default_allow(), rules.default_allow());
+        assert!(held.default_allow() || held.v1_transition(&rules).is_empty(), "{json}");
+        cgroup.read("devices.list")
+    };
+    assert!(!change(r#"{"devices": []}"#).contains("8:0"));
+    let one =
+        r#"{"devices": [{"allow": true, "type": "b", "major": 8, "minor": 0, "access": "rw"}]}"#;
+    assert!(change(one).contains("b 8:0 rw"));
+    assert!(
+        change(r#"{"devices": [{"allow": true, "type": "b", "major": 8, "access": "r"}]}"#)
+            .contains("b 8:* r")
+    );
+    assert_eq!(change(r#"{"devices": [{"allow": true, "access": "rwm"}]}"#), "a *:* rwm");
+    assert!(change(one).contains("b 8:0 rw"));
 }
 
 /// On a kernel: `MINKE_CGROUP2=DIR`, with all controllers that it has enabled
@@ -248,6 +321,9 @@ fn kernel_takes_the_limits_of_v2() {
         if controller == "cgroup" || cgroup.read("cgroup.controllers").contains(controller) {
             apply(json).unwrap();
             assert_eq!(cgroup.read(file), expected, "{json}");
+            let resources = resources(json);
+            let writes = v2(&resources, "r").unwrap();
+            assert_eq!(differences(|_| Some(dir.as_fd()), &writes), [], "{json}");
         } else {
             let error = apply(json).unwrap_err().to_string();
             assert!(
