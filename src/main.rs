@@ -1,6 +1,10 @@
 //! minke: an OCI low-level container runtime.
 
+mod cgroup;
 mod error;
+mod init;
+mod link;
+mod plan;
 mod spec;
 mod sys;
 
