@@ -1,0 +1,301 @@
+//! The log: `--log`, `--log-format` and `--debug`, in runc's shapes.
+//!
+//! Engines read it. containerd takes the last object of level `error`; Podman
+//! takes the file only if it is one object as a whole. So a failure leaves one
+//! object, and a JSON warning waits until the command has succeeded, to go into
+//! the error's object if it has not.
+//!
+//! Without `--log` the log is standard error, and there a line reads
+//! `minke: MESSAGE`. With `--log` nothing goes to standard error but the error
+//! itself: containerd parses the output of `state` with both streams in one.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::time::rfc3339;
+
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
+/// Where lines go, and how they look.
+#[derive(Debug, Default)]
+pub(crate) struct Setup {
+    /// Appended to; standard error if there is none. Absolute, as the file is
+    /// opened when the first line is written.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) json: bool,
+    pub(crate) debug: bool,
+}
+
+/// Sends the lines of `log::warn!` and its like to where `setup` says.
+pub(crate) fn init(setup: Setup) {
+    let level = if setup.debug { LevelFilter::Debug } else { LevelFilter::Info };
+    let logger = LOGGER.get_or_init(|| Logger { setup, sink: Mutex::default() });
+    if log::set_logger(logger).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// Tells the user, and the log, why the command failed.
+pub(crate) fn error(error: &Error) {
+    if let Some(logger) = LOGGER.get() {
+        logger.error(error);
+    } else {
+        Logger { setup: Setup::default(), sink: Mutex::default() }.error(error);
+    }
+}
+
+/// Writes the warnings that waited for the end of the command.
+///
+/// A command that goes on for long calls it once nothing can fail any more.
+pub(crate) fn release() {
+    if let Some(logger) = LOGGER.get() {
+        logger.release();
+    }
+}
+
+struct Logger {
+    setup: Setup,
+    sink: Mutex<Sink>,
+}
+
+#[derive(Default)]
+struct Sink {
+    file: Option<File>,
+    /// Lines that wait.
+    held: Vec<(Level, SystemTime, String)>,
+}
+
+/// A line of a JSON log. The first three fields are runc's.
+#[derive(Default, Serialize)]
+struct Line<'a> {
+    level: &'a str,
+    msg: &'a str,
+    time: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errno: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'a str>,
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let message = record.args().to_string();
+        let now = SystemTime::now();
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.holds(record.level()) {
+            sink.held.push((record.level(), now, message));
+            return;
+        }
+        let line = self.line(record.level(), &message, now);
+        self.write(&mut sink, &line);
+    }
+
+    fn flush(&self) {}
+}
+
+impl Logger {
+    /// Does a line of this level wait for the end of the command?
+    fn holds(&self, level: Level) -> bool {
+        self.setup.json && !self.setup.debug && level != Level::Error
+    }
+
+    /// A line for wherever the log is.
+    fn line(&self, level: Level, message: &str, time: SystemTime) -> String {
+        match (&self.setup.file, self.setup.json) {
+            (_, true) => {
+                let time = rfc3339(time);
+                json(&Line { level: name(level), msg: message, time: &time, ..Line::default() })
+            }
+            (Some(_), false) => text(level, message, time),
+            (None, false) => plain(level, message),
+        }
+    }
+
+    fn error(&self, error: &Error) {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = std::mem::take(&mut sink.held);
+        let message = error.to_string();
+        let now = SystemTime::now();
+        if self.setup.json {
+            let warnings = held.iter().map(|(_, _, message)| message.as_str()).collect();
+            self.write(&mut sink, &error_json(error, &message, now, warnings));
+        } else if self.setup.file.is_some() {
+            self.write(&mut sink, &text(Level::Error, &message, now));
+        }
+        if self.setup.file.is_some() || !self.setup.json {
+            let hint = error.hint().map(|hint| format!("hint: {}\n", one_line(hint)));
+            to_stderr(&(plain(Level::Error, &message) + &hint.unwrap_or_default()));
+        }
+    }
+
+    fn release(&self) {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        for (level, time, message) in std::mem::take(&mut sink.held) {
+            let line = self.line(level, &message, time);
+            self.write(&mut sink, &line);
+        }
+    }
+
+    /// Writes a line with a single call, so that lines of several processes do
+    /// not mix.
+    fn write(&self, sink: &mut Sink, line: &str) {
+        let Some(path) = &self.setup.file else { return to_stderr(line) };
+        if sink.file.is_none() {
+            match open(path) {
+                Ok(file) => sink.file = Some(file),
+                Err(e) => {
+                    let words = format!("open log {}: {e}", path.display());
+                    return to_stderr(&plain(Level::Warn, &words));
+                }
+            }
+        }
+        if let Some(Err(e)) = sink.file.as_mut().map(|file| file.write_all(line.as_bytes())) {
+            to_stderr(&plain(Level::Warn, &format!("write log {}: {e}", path.display())));
+        }
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o644).open(path)
+}
+
+/// Standard error may be closed; there is nobody to tell that to.
+fn to_stderr(line: &str) {
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// `{"level":"error","msg":"…","time":"…"}`, and what else is known.
+fn error_json(error: &Error, message: &str, time: SystemTime, warnings: Vec<&str>) -> String {
+    json(&Line {
+        level: "error",
+        msg: message,
+        time: &rfc3339(time),
+        code: Some(error.code()),
+        step: error.step(),
+        errno: error.errno(),
+        hint: error.hint(),
+        warnings,
+    })
+}
+
+fn json(line: &Line<'_>) -> String {
+    // Strings and numbers only: this cannot fail.
+    serde_json::to_string(line).unwrap_or_default() + "\n"
+}
+
+/// `time="…" level=error msg="…"`.
+fn text(level: Level, message: &str, time: SystemTime) -> String {
+    format!("time=\"{}\" level={} msg={message:?}\n", rfc3339(time), name(level))
+}
+
+/// `minke: MESSAGE`.
+fn plain(level: Level, message: &str) -> String {
+    let level = match level {
+        Level::Error => "",
+        Level::Warn => "warning: ",
+        Level::Info => "note: ",
+        Level::Debug | Level::Trace => "debug: ",
+    };
+    format!("minke: {level}{}\n", one_line(message))
+}
+
+/// Keeps a message from a config or a file name from writing lines of its own,
+/// or from driving the terminal.
+fn one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for c in message.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
+}
+
+/// The names of logrus.
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warning",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Errno;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn json_lines_have_the_three_fields_of_runc() {
+        let logger =
+            Logger { setup: Setup { json: true, ..Setup::default() }, sink: Mutex::default() };
+        assert_eq!(
+            logger.line(Level::Warn, "a \"b\"\n", UNIX_EPOCH),
+            "{\"level\":\"warning\",\"msg\":\"a \\\"b\\\"\\n\",\"time\":\"1970-01-01T00:00:00Z\"}\n"
+        );
+    }
+
+    #[test]
+    fn an_error_in_json_says_its_code_and_errno() {
+        let error = Error::os("open \"/x\"", Errno::NOENT);
+        assert_eq!(
+            error_json(&error, &error.to_string(), UNIX_EPOCH, vec![]),
+            "{\"level\":\"error\",\"msg\":\"open \\\"/x\\\": no such file or directory\",\
+             \"time\":\"1970-01-01T00:00:00Z\",\"code\":\"os\",\"errno\":2}\n"
+        );
+        let error = Error::Init { step: "exec", what: "exec \"sh\"".into(), errno: None };
+        let line = error_json(&error, &error.to_string(), UNIX_EPOCH, vec!["w"]);
+        assert!(
+            line.contains("\"code\":\"init\",\"step\":\"exec\",\"warnings\":[\"w\"]"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn text_lines_are_those_of_runc() {
+        assert_eq!(
+            text(Level::Error, "a \"b\"\nc", UNIX_EPOCH),
+            "time=\"1970-01-01T00:00:00Z\" level=error msg=\"a \\\"b\\\"\\nc\"\n"
+        );
+    }
+
+    #[test]
+    fn a_line_for_people_is_one_line() {
+        assert_eq!(plain(Level::Error, "a\nb\x1b[31m"), "minke: a\\nb\\u{1b}[31m\n");
+        assert_eq!(plain(Level::Warn, "ä"), "minke: warning: ä\n");
+    }
+
+    #[test]
+    fn json_warnings_wait_and_others_do_not() {
+        let logger = |json, debug| Logger {
+            setup: Setup { file: None, json, debug },
+            sink: Mutex::default(),
+        };
+        assert!(logger(true, false).holds(Level::Warn));
+        assert!(!logger(true, true).holds(Level::Warn));
+        assert!(!logger(false, false).holds(Level::Warn));
+        assert!(!logger(true, false).holds(Level::Error));
+    }
+}
