@@ -129,7 +129,9 @@ mod tests {
 
     #[test]
     fn null_is_absent() {
-        let c = Config::parse(br#"{"ociVersion":"1.0.0","mounts":null,"process":{"args":null,"user":{"uid":7}}}"#);
+        let c = Config::parse(
+            br#"{"ociVersion":"1.0.0","mounts":null,"process":{"args":null,"user":{"uid":7}}}"#,
+        );
         let c = c.unwrap();
         assert!(c.mounts.is_empty());
         assert_eq!(c.process.unwrap().user.uid, 7);
@@ -137,12 +139,18 @@ mod tests {
 
     #[test]
     fn wrong_type_is_told_with_its_path() {
-        let e = Config::parse(br#"{"mounts":[{"destination":"/a"},{"destination":5}]}"#).unwrap_err();
+        let e =
+            Config::parse(br#"{"mounts":[{"destination":"/a"},{"destination":5}]}"#).unwrap_err();
         assert!(e.to_string().starts_with("config.json: mounts[1].destination: "), "{e}");
     }
 
     #[test]
     fn unknown_fields_are_ignored() {
-        assert!(Config::parse(br#"{"ociVersion":"1.0.0","x-future":{"a":[1]},"root":{"path":"r","y":1}}"#).is_ok());
+        assert!(
+            Config::parse(
+                br#"{"ociVersion":"1.0.0","x-future":{"a":[1]},"root":{"path":"r","y":1}}"#
+            )
+            .is_ok()
+        );
     }
 }

@@ -7,3 +7,5 @@
 
 pub(crate) use rustix::io::Errno;
 pub(crate) type Result<T> = std::result::Result<T, Errno>;
+
+pub(crate) use rustix::process::{getegid, geteuid};
