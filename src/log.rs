@@ -19,7 +19,8 @@ use std::time::SystemTime;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, words};
+use crate::sys::Errno;
 use crate::time::rfc3339;
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
@@ -165,19 +166,27 @@ impl Logger {
             match open(path) {
                 Ok(file) => sink.file = Some(file),
                 Err(e) => {
-                    let words = format!("open log {}: {e}", path.display());
+                    let words = trouble("open", path, &e);
                     return to_stderr(&plain(Level::Warn, &words));
                 }
             }
         }
         if let Some(Err(e)) = sink.file.as_mut().map(|file| file.write_all(line.as_bytes())) {
-            to_stderr(&plain(Level::Warn, &format!("write log {}: {e}", path.display())));
+            to_stderr(&plain(Level::Warn, &trouble("write", path, &e)));
         }
     }
 }
 
 fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o644).open(path)
+}
+
+fn trouble(doing: &str, path: &Path, e: &std::io::Error) -> String {
+    let why = match e.raw_os_error() {
+        Some(errno) => words(Errno::from_raw_os_error(errno)),
+        None => e.to_string(),
+    };
+    format!("{doing} log {}: {why}", path.display())
 }
 
 /// Standard error may be closed; there is nobody to tell that to.
@@ -244,7 +253,6 @@ fn name(level: Level) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::Errno;
     use std::time::UNIX_EPOCH;
 
     #[test]

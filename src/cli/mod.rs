@@ -6,7 +6,9 @@
 //! `-bundle x`, `flag provided but not defined: -x` and `flag needs an
 //! argument: --x`, and clap has rules and words of its own.
 
+#[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod grammar;
+#[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod help;
 mod nearest;
 mod parse;
@@ -14,7 +16,7 @@ mod table;
 
 pub(crate) use grammar::{Arg, Command, Flag, Group, Kind, What};
 pub(crate) use help::{command_help, flag_names, global_help};
-pub(crate) use parse::parse;
+pub(crate) use parse::{find_command, parse};
 pub(crate) use table::{COMMANDS, GLOBAL};
 
 use std::ffi::{OsStr, OsString};

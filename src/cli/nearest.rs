@@ -7,7 +7,7 @@
 /// too.
 pub(super) fn nearest<'a>(
     word: &str,
-    candidates: impl Iterator<Item = &'a str> + Clone,
+    mut candidates: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<&'a str> {
     let near = candidates
         .clone()
@@ -16,7 +16,7 @@ pub(super) fn nearest<'a>(
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate);
     near.filter(|_| word.len() > 1)
-        .or_else(|| candidates.clone().find(|c| word.len() >= 3 && c.starts_with(word)))
+        .or_else(|| candidates.find(|candidate| word.len() >= 3 && candidate.starts_with(word)))
 }
 
 /// Edits (insert, delete, replace, swap neighbours) from `a` to `b`.

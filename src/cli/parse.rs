@@ -20,7 +20,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Invocation {
     let mut global = Global::default();
     let command = parse_global(&mut args, &mut global).and_then(|request| match request {
         Request::Builtin(name) => builtin(name, ""),
-        Request::Command(name) => parse_command(find_command(name)?, &mut args),
+        Request::Command(name) => parse_command(find_command(&utf8(name)?)?, &mut args),
     });
     Invocation { global, command }
 }
@@ -54,15 +54,15 @@ fn parse_global(args: &mut impl Iterator<Item = OsString>, global: &mut Global) 
     outcome.map(|()| request)
 }
 
-fn find_command(name: OsString) -> Result<&'static Command> {
-    let name = utf8(name)?;
+/// The command called `name`.
+pub(crate) fn find_command(name: &str) -> Result<&'static Command> {
     if let Some(found) = COMMANDS.iter().find(|command| command.name == name) {
         return Ok(found);
     }
     if name == "h" {
-        return find_command("help".into());
+        return find_command("help");
     }
-    let hint = match nearest(&name, COMMANDS.iter().map(|command| command.name)) {
+    let hint = match nearest(name, COMMANDS.iter().map(|command| command.name)) {
         Some(near) => format!("did you mean `minke {near}`?"),
         None => "`minke help` lists the commands".into(),
     };
@@ -72,7 +72,7 @@ fn find_command(name: OsString) -> Result<&'static Command> {
 /// `minke --help` and its like are commands in other words.
 fn builtin(name: &str, arg: &str) -> Result<Matches> {
     let args = if arg.is_empty() { vec![] } else { vec![arg.to_owned()] };
-    Ok(Matches { command: find_command(name.into())?, flags: vec![], args })
+    Ok(Matches { command: find_command(name)?, flags: vec![], args })
 }
 
 fn parse_command(
@@ -194,7 +194,10 @@ fn check_value(flag: &Flag, name: &str, value: OsString) -> Result<OsString> {
             None => "must be true or false",
         },
     };
-    Err(Error::usage(format!("invalid value {value:?} for flag -{name}: {must}")))
+    Err(Error::usage(format!(
+        "invalid value {:?} for flag -{name}: {must}",
+        value.to_string_lossy()
+    )))
 }
 
 /// The spellings of a truth value that Go's `ParseBool` takes.

@@ -262,7 +262,7 @@ fn bytes_that_are_not_utf8() {
     let e = parse(["create".into(), odd()]).command.unwrap_err();
     assert_eq!(e.to_string(), "argument \"/\u{fffd}\" is not valid UTF-8");
     let e = parse(["exec".into(), "--user".into(), odd(), "ID".into()]).command.unwrap_err();
-    assert_eq!(e.to_string(), "invalid value \"/\\xFF\" for flag -user: must be UTF-8");
+    assert_eq!(e.to_string(), "invalid value \"/\u{fffd}\" for flag -user: must be UTF-8");
 }
 
 /// Command lines as engines write them.

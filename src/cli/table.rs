@@ -6,23 +6,20 @@ use Kind::{Dir, File, List, Number, Text, Word};
 
 /// Flags before the command.
 pub(crate) const GLOBAL: &[Flag] = &[
-    Flag::new("root", Dir("DIR"), "keep the containers' state in DIR (default /run/minke)"),
-    Flag::new("log", File("FILE"), "append log lines to FILE (default: standard error)"),
+    Flag::new("root", Dir("DIR"), "state of the containers (default /run/minke)"),
+    Flag::new("log", File("FILE"), "append log lines to FILE, not to stderr"),
     Flag::new("log-format", Word("FORMAT", &["text", "json"]), "text (default) or json"),
     Flag::switch("debug", "log what is being done, too"),
-    Flag::switch(
-        "systemd-cgroup",
-        "make cgroups through systemd; cgroupsPath is slice:prefix:name",
-    ),
+    Flag::switch("systemd-cgroup", "short for --cgroup-manager systemd"),
     Flag::new(
         "cgroup-manager",
         Word("MANAGER", &["cgroupfs", "systemd", "disabled"]),
-        "who makes cgroups: cgroupfs (default), systemd or disabled",
+        "cgroupfs (default), systemd or disabled",
     ),
     Flag::new(
         "rootless",
         Word("WHEN", &["true", "false", "auto"]),
-        "go on without permission for cgroups: true, false or auto (default)",
+        "no error if cgroups are out of reach: true, false or auto (default)",
     ),
     HELP,
     Flag::switch("version", "show the version").short('v'),
@@ -35,23 +32,16 @@ const BUNDLE: Flag =
     Flag::new("bundle", Dir("DIR"), "the bundle's directory (default: the current one)").short('b');
 const CONFIG: Flag =
     Flag::new("config", File("FILE"), "read FILE instead of the bundle's config.json").short('f');
-const CONSOLE_SOCKET: Flag = Flag::new(
-    "console-socket",
-    File("SOCKET"),
-    "send the terminal's descriptor to this unix socket",
-);
+const CONSOLE_SOCKET: Flag =
+    Flag::new("console-socket", File("SOCKET"), "send the terminal's descriptor to this socket");
 const PIDFD_SOCKET: Flag =
-    Flag::new("pidfd-socket", File("SOCKET"), "send the process's pidfd to this unix socket");
+    Flag::new("pidfd-socket", File("SOCKET"), "send the process's pidfd to this socket");
 const PID_FILE: Flag = Flag::new("pid-file", File("FILE"), "write the process's pid to FILE");
-const NO_PIVOT: Flag =
-    Flag::switch("no-pivot", "do not use pivot_root (for a root file system on a ramdisk)");
+const NO_PIVOT: Flag = Flag::switch("no-pivot", "no pivot_root (root file system on a ramdisk)");
 const NO_NEW_KEYRING: Flag =
-    Flag::switch("no-new-keyring", "keep the caller's session keyring, make no new one");
-const PRESERVE_FDS: Flag = Flag::new(
-    "preserve-fds",
-    Number("N"),
-    "pass N more descriptors, from 3 on, besides those of LISTEN_FDS",
-);
+    Flag::switch("no-new-keyring", "keep the session keyring of the caller");
+const PRESERVE_FDS: Flag =
+    Flag::new("preserve-fds", Number("N"), "pass N descriptors more, after LISTEN_FDS");
 const NO_SUBREAPER: Flag = Flag::switch("no-subreaper", "accepted, without effect").hidden();
 const DETACH: Flag = Flag::switch("detach", "do not wait for the process to end").short('d');
 const FORMAT: Flag =
@@ -134,7 +124,7 @@ const RUN: Command = Command {
         BUNDLE,
         CONFIG,
         DETACH,
-        Flag::switch("keep", "do not delete the container when its program has ended"),
+        Flag::switch("keep", "do not delete it when its program has ended"),
         CONSOLE_SOCKET,
         PIDFD_SOCKET,
         PID_FILE,
@@ -241,7 +231,6 @@ const EXEC: Command = Command {
     ends_at_argument: true,
     group: Group::Running,
     later: true,
-    ..BLANK
 };
 
 const PS: Command = Command {
@@ -255,7 +244,6 @@ const PS: Command = Command {
     ends_at_argument: true,
     group: Group::Running,
     later: true,
-    ..BLANK
 };
 
 const PAUSE: Command = Command {

@@ -1,7 +1,7 @@
 //! `help`, `--help` and `COMMAND --help`.
 
 use super::print;
-use crate::cli::{COMMANDS, Matches, command_help, global_help};
+use crate::cli::{Matches, command_help, find_command, global_help};
 use crate::error::{Error, Result};
 
 /// Prints help.
@@ -10,10 +10,7 @@ use crate::error::{Error, Result};
 /// checkpoints work, so help on a command that is not there yet fails.
 pub(super) fn run(matches: &Matches) -> Result<()> {
     let Some(name) = matches.args().first() else { return print(&global_help()) };
-    let command = COMMANDS
-        .iter()
-        .find(|command| command.name == name)
-        .ok_or_else(|| Error::usage(format!("no such command: {name:?}")))?;
+    let command = find_command(name)?;
     print(&command_help(command))?;
     if command.later {
         return Err(Error::Unsupported { what: format!("the command {name}") });

@@ -3,17 +3,17 @@
 use std::fs::{create_dir_all, write};
 use std::path::Path;
 
-use super::broken;
+use super::file_error;
 use crate::cli::{COMMANDS, Command, Flag, GLOBAL, Group, Matches, flag_names};
 use crate::error::Result;
 
 /// Writes `minke.8`, and `minke-COMMAND.8` for each command.
 pub(super) fn run(matches: &Matches) -> Result<()> {
     let dir = Path::new(matches.arg(0));
-    create_dir_all(dir).map_err(|e| broken(format!("make directory {dir:?}"), &e))?;
+    create_dir_all(dir).map_err(|e| file_error("make directory", dir, &e))?;
     let save = |name: &str, page: String| {
         let path = dir.join(name);
-        write(&path, page).map_err(|e| broken(format!("write {path:?}"), &e))
+        write(&path, page).map_err(|e| file_error("write", &path, &e))
     };
     save("minke.8", overview())?;
     for command in COMMANDS {
@@ -61,11 +61,10 @@ fn page_of(command: &Command) -> String {
         page += ".SH DESCRIPTION\n";
     }
     if command.later {
-        page += &paragraph("This version of minke does not have the command yet.");
+        page += "This version of minke does not have the command yet.\n.PP\n";
     }
-    for text in command.text.split("\n\n").filter(|text| !text.is_empty()) {
-        page += &paragraph(text);
-    }
+    page += &escape(command.text).replace("\n\n", "\n.PP\n");
+    page += if command.text.is_empty() { "" } else { "\n" };
     page += ".SH OPTIONS\n";
     page += &flags(command.flags);
     if !command.examples.is_empty() {
@@ -88,15 +87,15 @@ fn head(name: &str, about: &str) -> String {
 }
 
 fn paragraph(text: &str) -> String {
-    format!(".PP\n{}\n", escape(text))
+    escape(text) + "\n"
 }
 
 fn flags(flags: &[Flag]) -> String {
-    flags
-        .iter()
-        .filter(|flag| !flag.hidden)
-        .map(|flag| format!(".TP\n.B {}\n{}\n", escape(&flag_names(flag)), escape(flag.help)))
-        .collect()
+    let mut list = String::new();
+    for flag in flags.iter().filter(|flag| !flag.hidden) {
+        list += &format!(".TP\n.B {}\n{}\n", escape(&flag_names(flag)), escape(flag.help));
+    }
+    list
 }
 
 /// Text that roff takes as it is.

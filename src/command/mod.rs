@@ -1,13 +1,16 @@
 //! The commands: options in, a call into the runtime, output.
 
+#[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod completion;
 mod features;
 mod help;
+#[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod man;
 mod spec;
 mod version;
 
 use std::io::Write;
+use std::path::Path;
 
 use crate::cli::{Global, Matches, command_help};
 use crate::error::{Error, Result};
@@ -52,6 +55,11 @@ pub(crate) fn print(text: &str) -> Result<()> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|e| broken("write to standard output", &e))
+}
+
+/// The error of `doing` something to a file.
+fn file_error(doing: &str, path: &Path, source: &std::io::Error) -> Error {
+    broken(format!("{doing} {:?}", path.to_string_lossy()), source)
 }
 
 /// An error of the standard library's file functions.

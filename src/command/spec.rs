@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
-use super::broken;
+use super::file_error;
 use crate::cli::Matches;
 use crate::error::{Error, Result};
 use crate::spec::VERSION;
@@ -30,11 +30,11 @@ fn write_new(path: &Path, name: &Path, text: &[u8]) -> Result<()> {
         if e.kind() == ErrorKind::AlreadyExists {
             return Error::usage(format!("File {} exists. Remove it first", name.display()));
         }
-        broken(format!("create {path:?}"), &e)
+        file_error("create", path, &e)
     })?;
     file.write_all(text).map_err(|e| {
         let _ = std::fs::remove_file(path); // half a file helps nobody
-        broken(format!("write {path:?}"), &e)
+        file_error("write", path, &e)
     })
 }
 

@@ -34,7 +34,7 @@ _minke() {
 "#;
 
 const TAIL: &str = r#"
-    if [[ $cur == -* ]]; then
+    if [[ $cur == -* ]] && ! _minke_is_over "$command" "$arguments"; then
         _minke_flags "$command"
     else
         _minke_arguments "$command" "$arguments"
@@ -46,7 +46,7 @@ _minke_words() {
 }
 
 _minke_files() {
-    compopt -o filenames
+    compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen "$1" -- "$cur")
 }
 
@@ -68,6 +68,7 @@ pub(super) fn script() -> String {
     script += "    esac\n";
     script += TAIL;
     script += &takes_value();
+    script += &is_over();
     script += &flags();
     script + &arguments()
 }
@@ -103,6 +104,13 @@ fn takes_value() -> String {
         "\n_minke_takes_value() {{\n    case $1 in\n        {}) return 0 ;;\n    esac\n    return 1\n}}\n",
         all.join("|\\\n        ")
     )
+}
+
+/// After the ID of `exec`, flags are those of another program.
+fn is_over() -> String {
+    let names: Vec<&str> =
+        COMMANDS.iter().filter(|command| command.ends_at_argument).map(|c| c.name).collect();
+    format!("\n_minke_is_over() {{\n    [[ $1 == @({}) ]] && (($2))\n}}\n", names.join("|"))
 }
 
 fn flags() -> String {

@@ -36,6 +36,9 @@ pub(super) fn script() -> String {
 
 fn arguments_of(command: &Command) -> String {
     let mut lines = format!("        {})\n            _arguments", command.name);
+    if command.ends_at_argument {
+        lines += " -A '-*'";
+    }
     for flag in shown(command.flags) {
         lines += &format!(" \\\n                {}", argument_of(flag));
     }
