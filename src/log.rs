@@ -136,17 +136,30 @@ impl Logger {
     fn error(&self, error: &Error) {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let held = std::mem::take(&mut sink.held);
-        let message = error.to_string();
-        let now = SystemTime::now();
-        if self.setup.json {
-            let warnings = held.iter().map(|(_, _, message)| message.as_str()).collect();
-            self.write(&mut sink, &error_json(error, &message, now, warnings));
-        } else if self.setup.file.is_some() {
-            self.write(&mut sink, &text(Level::Error, &message, now));
+        let (log, stderr) = self.failure(error, &held, SystemTime::now());
+        if let Some(line) = log {
+            self.write(&mut sink, &line);
         }
-        if self.setup.file.is_some() || !self.setup.json {
-            let hint = error.hint().map(|hint| format!("hint: {}\n", one_line(hint)));
-            to_stderr(&(plain(Level::Error, &message) + &hint.unwrap_or_default()));
+        to_stderr(&stderr);
+    }
+
+    /// What a failure leaves in the log file, if there is one, and on standard
+    /// error.
+    fn failure(
+        &self,
+        error: &Error,
+        held: &[(Level, SystemTime, String)],
+        now: SystemTime,
+    ) -> (Option<String>, String) {
+        let message = error.to_string();
+        let hint = error.hint().map(|hint| format!("hint: {}\n", one_line(hint)));
+        let people = plain(Level::Error, &message) + &hint.unwrap_or_default();
+        let warnings = || held.iter().map(|(_, _, message)| message.as_str()).collect();
+        match (&self.setup.file, self.setup.json) {
+            (Some(_), true) => (Some(error_json(error, &message, now, warnings())), people),
+            (Some(_), false) => (Some(text(Level::Error, &message, now)), people),
+            (None, true) => (None, error_json(error, &message, now, warnings())),
+            (None, false) => (None, people),
         }
     }
 
@@ -255,10 +268,14 @@ mod tests {
     use super::*;
     use std::time::UNIX_EPOCH;
 
+    fn logger(file: Option<&str>, json: bool, debug: bool) -> Logger {
+        let setup = Setup { file: file.map(PathBuf::from), json, debug };
+        Logger { setup, sink: Mutex::default() }
+    }
+
     #[test]
     fn json_lines_have_the_three_fields_of_runc() {
-        let logger =
-            Logger { setup: Setup { json: true, ..Setup::default() }, sink: Mutex::default() };
+        let logger = logger(None, true, false);
         assert_eq!(
             logger.line(Level::Warn, "a \"b\"\n", UNIX_EPOCH),
             "{\"level\":\"warning\",\"msg\":\"a \\\"b\\\"\\n\",\"time\":\"1970-01-01T00:00:00Z\"}\n"
@@ -297,13 +314,33 @@ mod tests {
 
     #[test]
     fn json_warnings_wait_and_others_do_not() {
-        let logger = |json, debug| Logger {
-            setup: Setup { file: None, json, debug },
-            sink: Mutex::default(),
-        };
-        assert!(logger(true, false).holds(Level::Warn));
-        assert!(!logger(true, true).holds(Level::Warn));
-        assert!(!logger(false, false).holds(Level::Warn));
-        assert!(!logger(true, false).holds(Level::Error));
+        assert!(logger(None, true, false).holds(Level::Warn));
+        assert!(!logger(None, true, true).holds(Level::Warn));
+        assert!(!logger(None, false, false).holds(Level::Warn));
+        assert!(!logger(None, true, false).holds(Level::Error));
+    }
+
+    /// Podman reads the log as one object as a whole.
+    #[test]
+    fn a_failure_leaves_one_object_in_the_log_and_one_line_for_people() {
+        let error = Error::Usage { words: "w".into(), hint: Some("h".into()) };
+        let held = [(Level::Warn, UNIX_EPOCH, "odd".to_owned())];
+        let (log, stderr) = logger(Some("/l"), true, false).failure(&error, &held, UNIX_EPOCH);
+        let log = log.unwrap();
+        assert_eq!(log.lines().count(), 1);
+        let object: serde_json::Value = serde_json::from_str(&log).unwrap();
+        assert_eq!((&object["level"], &object["msg"]), (&"error".into(), &"w".into()));
+        assert_eq!(object["warnings"], serde_json::json!(["odd"]));
+        assert_eq!(stderr, "minke: w\nhint: h\n");
+    }
+
+    #[test]
+    fn without_a_log_file_an_error_is_told_once() {
+        let error = Error::usage("w");
+        let (log, stderr) = logger(None, false, false).failure(&error, &[], UNIX_EPOCH);
+        assert_eq!((log, stderr.as_str()), (None, "minke: w\n"));
+        let (log, stderr) = logger(None, true, false).failure(&error, &[], UNIX_EPOCH);
+        assert_eq!((log, stderr.lines().count()), (None, 1));
+        assert!(stderr.starts_with("{\"level\":\"error\",\"msg\":\"w\","), "{stderr}");
     }
 }

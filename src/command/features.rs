@@ -31,7 +31,8 @@ const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time"
 /// than what is in use: an entry too many does no harm.
 const UNSAFE_ANNOTATIONS: &[&str] = &["bundle", "org.systemd.property.", "org.criu.config"];
 
-/// Sorted; options that are not in it go to the file system.
+/// Sorted; options that are not in it go to the file system. To be had from
+/// the table by which the plan reads them, once there is one.
 const MOUNT_OPTIONS: &[&str] = &[
     "async",
     "atime",
