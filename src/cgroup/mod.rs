@@ -5,8 +5,12 @@
 //! v2 beside it ("hybrid"). A container has a directory in each of them.
 //! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#control-groups>
 
+mod bpf;
+mod devices;
 mod empty;
 mod host;
+mod limits;
+mod translate;
 mod v1;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

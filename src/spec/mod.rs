@@ -17,7 +17,10 @@ mod resources;
 pub(crate) use hooks::{Hook, Hooks};
 pub(crate) use linux::{Device, IdMapping, Linux, Namespace};
 pub(crate) use process::{Capabilities, ConsoleSize, Process, Rlimit, User};
-pub(crate) use resources::Resources;
+pub(crate) use resources::{
+    BlockIo, Cpu, DeviceRule, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma,
+    Resources, ThrottleDevice, WeightDevice,
+};
 
 use std::collections::BTreeMap;
 

@@ -5,6 +5,7 @@
 //! call directly: no libc, no lock, no allocation, so the container's init
 //! may use them); the ones it lacks are here, one system call a function.
 
+pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod exec;
 pub(crate) mod fd;
