@@ -1,9 +1,12 @@
 //! minke: an OCI low-level container runtime.
 
 mod cgroup;
+mod check;
 mod cli;
 mod command;
+mod container;
 mod error;
+mod hooks;
 mod init;
 mod link;
 mod log;

@@ -19,7 +19,7 @@ pub(super) fn processes(directory: BorrowedFd<'_>) -> Vec<i32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-fn read(directory: BorrowedFd<'_>, file: &str) -> crate::sys::Result<String> {
+pub(super) fn read(directory: BorrowedFd<'_>, file: &str) -> crate::sys::Result<String> {
     let file = openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut bytes = Vec::new();
     let mut part = [0u8; 4096];
@@ -31,7 +31,7 @@ fn read(directory: BorrowedFd<'_>, file: &str) -> crate::sys::Result<String> {
     }
 }
 
-fn write(directory: BorrowedFd<'_>, file: &str, text: &str) -> crate::sys::Result<()> {
+pub(super) fn write(directory: BorrowedFd<'_>, file: &str, text: &str) -> crate::sys::Result<()> {
     let file = openat(directory, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     io::write(&file, text.as_bytes()).map(drop)
 }
@@ -57,6 +57,15 @@ pub(super) fn kill_all(group: &Group) -> Result<()> {
     }
     kill_each(directory.as_fd(), group);
     Ok(())
+}
+
+/// Signals every process in the cgroup and below it, once.
+pub(super) fn signal_all(group: &Group, signal: i32) {
+    if let Ok(directory) = open_directory(&group.path) {
+        for pid in all_processes(directory.as_fd()) {
+            let _ = signal::kill(pid, signal);
+        }
+    }
 }
 
 /// Freezing first keeps a fork bomb from outrunning the loop. A frozen task

@@ -12,6 +12,7 @@ mod host;
 mod limits;
 mod translate;
 mod v1;
+mod v2;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -19,10 +20,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, Error, Result};
 use crate::plan::mounts::CgroupView;
+use crate::spec::Resources;
 use crate::sys::Errno;
 use crate::sys::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
 
-pub(crate) use host::Hierarchy;
+use devices::Ruleset;
+use host::Hierarchy;
+use translate::Write;
 
 /// Where the kernel's cgroups are mounted.
 const MOUNT_POINT: &str = "/sys/fs/cgroup";
@@ -56,10 +60,26 @@ pub(crate) struct Cgroups {
 /// The directories, open, for the container's init to be born in.
 #[derive(Debug, Default)]
 pub(crate) struct Entrance {
-    /// The v2 directory, for `CLONE_INTO_CGROUP`.
-    pub(crate) v2: Option<OwnedFd>,
+    /// One for each group, in their order.
+    directories: Vec<OwnedFd>,
+    /// Which of them is the v2 one.
+    v2: Option<usize>,
     /// `tasks` of each v1 directory.
     pub(crate) tasks: Vec<OwnedFd>,
+}
+
+impl Entrance {
+    /// The v2 directory, for `CLONE_INTO_CGROUP`.
+    pub(crate) fn v2(&self) -> Option<BorrowedFd<'_>> {
+        self.v2.and_then(|at| self.directories.get(at)).map(AsFd::as_fd)
+    }
+}
+
+/// Limits, checked and translated for this host.
+#[derive(Debug, Default)]
+pub(crate) struct Limits<'r> {
+    writes: Vec<Write<'r>>,
+    devices: Option<Ruleset>,
 }
 
 impl Cgroups {
@@ -138,17 +158,21 @@ impl Cgroups {
                 self.refuse_used(group, directory.as_fd())?;
             }
             if group.is_v2() {
-                entrance.v2 = Some(directory);
+                entrance.v2 = Some(entrance.directories.len());
+                if self.is_unified() {
+                    v2::enable_controllers(&group.path, directory.as_fd())?;
+                }
             } else {
                 if group.controllers.split(',').any(|name| name == "cpuset") {
                     v1::fill_cpuset(&group.path)?;
                 }
-                let tasks =
-                    openat(&directory, "tasks", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+                let tasks = openat(&directory, "tasks", flags, Mode::empty());
                 entrance
                     .tasks
                     .push(tasks.doing(|| format!("open cgroup \"{}/tasks\"", group.path))?);
             }
+            entrance.directories.push(directory);
         }
         Ok(entrance)
     }
@@ -183,20 +207,52 @@ impl Cgroups {
         })
     }
 
-    /// The directory of a v1 controller, or the v2 one.
-    pub(crate) fn directory(&self, controller: &str) -> Option<&str> {
-        let named = |group: &&Group| group.controllers.split(',').any(|name| name == controller);
-        let group = self
-            .groups
-            .iter()
-            .find(named)
-            .or_else(|| self.groups.iter().find(|group| group.is_v2()));
-        group.map(|group| group.path.as_str())
+    /// Checks `linux.resources` and turns them into writes; touches nothing.
+    pub(crate) fn limits<'r>(&self, resources: &'r Resources) -> Result<Limits<'r>> {
+        const FIELD: &str = "linux.resources";
+        let devices = match resources.devices.as_slice() {
+            [] => None,
+            rules => Some(Ruleset::new(rules, &format!("{FIELD}.devices"))?),
+        };
+        let writes = if self.is_unified() {
+            translate::v2(resources, FIELD)?
+        } else {
+            translate::v1(resources, devices.as_ref(), FIELD)?
+        };
+        for field in translate::ignored(resources) {
+            log::warn!("config.json: {FIELD}.{field} has no effect any more and is ignored");
+        }
+        Ok(Limits { writes, devices })
+    }
+
+    /// Sets the limits, by the directories that were opened to enter them.
+    pub(crate) fn set(&self, limits: &Limits<'_>, entrance: &Entrance) -> Result<()> {
+        if self.groups.is_empty() {
+            return Ok(());
+        }
+        let directory = |controller: &str| {
+            let serves =
+                |group: &Group| self.is_unified() || group.controllers.split(',').any(|name| name == controller);
+            let at = self.groups.iter().position(serves)?;
+            entrance.directories.get(at).map(AsFd::as_fd)
+        };
+        limits::apply(directory, &limits.writes)?;
+        match (&limits.devices, entrance.v2()) {
+            (Some(rules), Some(cgroup)) if self.is_unified() => bpf::attach(cgroup, rules),
+            _ => Ok(()),
+        }
     }
 
     /// Sends `SIGKILL` to every process of the container.
     pub(crate) fn kill_all(&self) -> Result<()> {
         self.groups.iter().try_for_each(empty::kill_all)
+    }
+
+    /// Sends `signal` to every process of the container that is there now.
+    pub(crate) fn signal_all(&self, signal: i32) {
+        if let Some(group) = self.groups.first() {
+            empty::signal_all(group, signal);
+        }
     }
 
     /// Leaves nobody alive and removes the directories.

@@ -70,31 +70,47 @@ pub(crate) struct InitId {
 impl InitId {
     /// Reads the start time of a living process.
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        stat(pid).map(|(_, start_time)| Self { pid, start_time })
+        stat(pid).map(|stat| Self { pid, start_time: stat.start_time })
     }
 
-    /// Its pidfd, unless it has ended; a zombie has.
-    pub(crate) fn alive(self) -> Option<OwnedFd> {
+    /// The process, unless it has ended; a zombie has.
+    pub(crate) fn alive(self) -> Option<Alive> {
         let pidfd = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
         // Looked up after the pidfd is open: from then on the pid is its.
-        match stat(self.pid)? {
-            ('Z' | 'X', _) => None,
-            (_, start_time) => (start_time == self.start_time).then_some(pidfd),
-        }
+        let stat = stat(self.pid)?;
+        let same = stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X');
+        same.then_some(Alive { pidfd, is_ours: stat.is_ours })
     }
 }
 
-/// State and start time of a process.
-fn stat(pid: i32) -> Option<(char, u64)> {
-    let file = openat(CWD, format!("/proc/{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+/// An init that has not ended.
+#[derive(Debug)]
+pub(crate) struct Alive {
+    pub(crate) pidfd: OwnedFd,
+    /// Whether it still has the name of our init, and so has not executed its
+    /// program; or its program has taken that name.
+    is_ours: bool,
+}
+
+/// What `/proc/PID/stat` says.
+struct Stat {
+    state: char,
+    start_time: u64,
+    is_ours: bool,
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let path = format!("/proc/{pid}/stat");
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut text = [0u8; 1024];
     let got = io::read(&file, &mut text).ok()?;
-    let text = str::from_utf8(&text[..got]).ok()?;
     // The name in parentheses may contain anything; what follows does not.
-    let (_, rest) = text.rsplit_once(") ")?;
-    let mut fields = rest.split(' ');
+    let end = text[..got].windows(2).rposition(|part| part == b") ")?;
+    let start = text[..end].iter().position(|byte| *byte == b'(')?;
+    let mut fields = str::from_utf8(&text[end + 2..got]).ok()?.split(' ');
     let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+    let is_ours = text[start + 1..end] == *crate::plan::INIT_NAME.to_bytes();
+    Some(Stat { state, start_time: fields.nth(18)?.parse().ok()?, is_ours })
 }
 
 /// The directory that holds all containers.
@@ -290,17 +306,17 @@ impl Container {
         let Some(init) = record.init else {
             return if self.is_locked() { Status::Creating } else { Status::Stopped };
         };
-        if init.alive().is_none() {
-            return Status::Stopped;
+        let Some(alive) = init.alive() else { return Status::Stopped };
+        if alive.is_ours {
+            // The socket listens when all is done but the program. A look at
+            // it is not yet a start.
+            match self.connect() {
+                Ok(_) => return Status::Created,
+                Err(_) if self.is_locked() => return Status::Creating,
+                Err(_) => {}
+            }
         }
-        // The socket is bound when creation begins, listens when it is done
-        // and is gone with exec. A look at it is not yet a start.
-        match self.connect() {
-            Ok(_) => Status::Created,
-            Err(Errno::CONNREFUSED) if self.is_locked() && self.read(STATE).is_err() => Status::Creating,
-            Err(_) if record.cgroups.is_frozen() => Status::Paused,
-            Err(_) => Status::Running,
-        }
+        if record.cgroups.is_frozen() { Status::Paused } else { Status::Running }
     }
 
     /// Binds the socket on which init will listen.

@@ -4,11 +4,12 @@ use std::os::fd::AsFd;
 
 use super::step::{Done, Step, at};
 use crate::plan::namespaces::CLONE_NEWNET;
-use crate::plan::{Handles, Plan};
+use crate::plan::{Handles, INIT_NAME, Plan};
 use crate::sys::fs::{OFlags, ResolveFlags};
 use crate::sys::process::{
     DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid,
 };
+use crate::sys::thread::set_name;
 use crate::sys::{Errno, io, keyring, namespace, netdevice, system};
 
 /// Until the runtime has written down that we exist, we die with it. Nor may
@@ -16,6 +17,7 @@ use crate::sys::{Errno, io, keyring, namespace, netdevice, system};
 /// are the host's until exec.
 pub(super) fn die_with_parent() -> Done {
     at(Step::ParentDeath, 0, set_parent_process_death_signal(Some(Signal::KILL)))?;
+    at(Step::ParentDeath, 2, set_name(INIT_NAME))?;
     at(Step::ParentDeath, 1, set_dumpable_behavior(DumpableBehavior::NotDumpable))
 }
 

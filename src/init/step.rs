@@ -1,6 +1,6 @@
 //! The steps of the container's init: their numbers, and the words for each.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use crate::error::words;
 use crate::link::wire::{MAX_TEXT, Message};
@@ -209,8 +209,6 @@ pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &st
     with_cause(doing, errno, text)
 }
 
-use std::ffi::CString;
-
 /// The words for a program that cannot be executed; engines match them.
 pub(crate) fn exec_words(program: Option<&CStr>, step: Step, errno: i32) -> String {
     let program = quoted(program);
@@ -219,6 +217,19 @@ pub(crate) fn exec_words(program: Option<&CStr>, step: Step, errno: i32) -> Stri
             format!("exec: {program}: executable file not found in $PATH")
         }
         errno => format!("exec: {program}: {}", words(errno)),
+    }
+}
+
+/// The words for what failed after `create`, for which `start` has no plan.
+pub(crate) fn start_words(program: &str, message: Message, text: &str) -> String {
+    match Step::of(message) {
+        Some(step @ (Step::Exec | Step::LookUp)) => {
+            let program = CString::new(program).unwrap_or_default();
+            exec_words(Some(&program), step, message.errno)
+        }
+        Some(Step::StartContainer) => hook_words("startContainer", usize::from(message.item), message.errno, text),
+        Some(step) => with_cause(step.name().replace('-', " "), message.errno, text),
+        None => format!("unknown step {}", message.step),
     }
 }
 

@@ -80,6 +80,11 @@ impl Init<'_> {
         self.child.pidfd.as_fd()
     }
 
+    /// Whether it waits for an answer when its mounts are made.
+    pub(crate) fn pauses(&self) -> bool {
+        self.plan.pause_after_mounts
+    }
+
     /// Waits until `step` is done.
     pub(crate) fn wait_for(&self, step: Step) -> Result<()> {
         let bounded = step != Step::Mounted
@@ -107,6 +112,14 @@ impl Init<'_> {
     /// Init is on its own now: dropping this does not kill it any more.
     pub(crate) fn let_go(&mut self) {
         self.let_go = true;
+    }
+
+    /// An error of this side, unless init has told of one of its own, which is
+    /// then the reason for it.
+    pub(crate) fn reason_or(&self, error: Error) -> Error {
+        let mut ready = [PollFd::new(&self.socket, PollFlags::IN)];
+        let told = poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap_or(0) > 0;
+        if told { self.wait_for(Step::Created).err().unwrap_or(error) } else { error }
     }
 
     fn wait_readable(&self, step: Step) -> Result<()> {

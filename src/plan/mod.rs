@@ -16,7 +16,7 @@ pub(crate) mod process;
 pub(crate) mod rootfs;
 pub(crate) mod sysctl;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 use crate::error::{Error, Result};
@@ -29,6 +29,9 @@ pub(crate) use mounts::{Bind, Filesystem, Kind, Mount};
 pub(crate) use namespaces::Namespaces;
 pub(crate) use process::Process;
 pub(crate) use rootfs::{Rootfs, Switch};
+
+/// The name (`comm`) of a container's init until it executes its program.
+pub(crate) const INIT_NAME: &CStr = c"minke:init";
 
 /// What the init of a container does, from clone to exec.
 #[derive(Debug)]
@@ -126,8 +129,8 @@ pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan>
         keyring: (!options.no_new_keyring)
             .then(|| c_string("id", &format!("_ses.{}", options.id)))
             .transpose()?,
-        hostname: config.hostname.as_deref().map(|h| c_string("hostname", h)).transpose()?,
-        domainname: config.domainname.as_deref().map(|d| c_string("domainname", d)).transpose()?,
+        hostname: config.hostname.as_deref().filter(|name| !name.is_empty()).map(|h| c_string("hostname", h)).transpose()?,
+        domainname: config.domainname.as_deref().filter(|name| !name.is_empty()).map(|d| c_string("domainname", d)).transpose()?,
         sysctl: sysctl::plan(&linux.sysctl, &namespaces)?,
         create_container: hooks::plan("createContainer", &config.hooks.create_container)?,
         start_container,
