@@ -8,4 +8,4 @@
 pub(crate) use rustix::io::Errno;
 pub(crate) type Result<T> = std::result::Result<T, Errno>;
 
-pub(crate) use rustix::process::{getegid, geteuid};
+pub(crate) use rustix::process;
