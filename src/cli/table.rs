@@ -29,7 +29,7 @@ pub(crate) const GLOBAL: &[Flag] = &[
 pub(crate) const HELP: Flag = Flag::switch("help", "show this help").short('h');
 
 const BUNDLE: Flag =
-    Flag::new("bundle", Dir("DIR"), "the bundle's directory (default: the current one)").short('b');
+    Flag::new("bundle", Dir("DIR"), "the bundle (default: the current directory)").short('b');
 const CONFIG: Flag =
     Flag::new("config", File("FILE"), "read FILE instead of the bundle's config.json").short('f');
 const CONSOLE_SOCKET: Flag =
@@ -342,7 +342,7 @@ const CGROUPS_MODE: Flag = Flag::new(
     "soft (default), full, strict or ignore",
 );
 const EMPTY_NS: Flag =
-    Flag::new("empty-ns", List("NAMESPACE"), "make it, do not restore what is in it (network)");
+    Flag::new("empty-ns", List("NAMESPACE"), "make it new, restore nothing in it (network)");
 const AUTO_DEDUP: Flag = Flag::switch("auto-dedup", "drop memory that a later image holds");
 
 const CHECKPOINT: Command = Command {
@@ -396,11 +396,7 @@ const RESTORE: Command = Command {
         CGROUPS_MODE,
         EMPTY_NS,
         AUTO_DEDUP,
-        Flag::new(
-            "lsm-profile",
-            Text("TYPE:NAME"),
-            "AppArmor profile or SELinux label to restore with",
-        ),
+        Flag::new("lsm-profile", Text("TYPE:NAME"), "AppArmor profile or SELinux label for it"),
         Flag::new("lsm-mount-context", Text("CONTEXT"), "SELinux context of the mounts"),
         HELP,
     ],

@@ -61,7 +61,8 @@ fn page_of(command: &Command) -> String {
         page += ".SH DESCRIPTION\n";
     }
     if command.later {
-        page += "This version of minke does not have the command yet.\n.PP\n";
+        page += "This version of minke does not have the command yet.\n";
+        page += if command.text.is_empty() { "" } else { ".PP\n" };
     }
     page += &escape(command.text).replace("\n\n", "\n.PP\n");
     page += if command.text.is_empty() { "" } else { "\n" };

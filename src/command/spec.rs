@@ -12,13 +12,14 @@ use super::file_error;
 use crate::cli::Matches;
 use crate::error::{Error, Result};
 use crate::spec::VERSION;
+use crate::sys::process;
 
 pub(super) fn run(matches: &Matches) -> Result<()> {
     let bundle = matches.path("bundle").unwrap_or_else(|| Path::new(""));
     let file = matches.path("file").unwrap_or_else(|| Path::new("config.json"));
     let mut example = Example::new(is_cgroup2());
     if matches.flag("rootless") {
-        example.make_rootless(crate::sys::geteuid().as_raw(), crate::sys::getegid().as_raw());
+        example.make_rootless(process::geteuid().as_raw(), process::getegid().as_raw());
     }
     write_new(&bundle.join(file), file, &example.to_json())
 }
