@@ -21,7 +21,12 @@ const OUTPUT: usize = 1024;
 /// input; the first that fails is the last.
 pub(crate) fn run_all(kind: &'static str, hooks: &[Hook], state: &[u8]) -> Result<()> {
     for (index, hook) in hooks.iter().enumerate() {
-        run(hook, state).map_err(|cause| Error::Hook { kind, index, path: hook.path.clone(), cause })?;
+        run(hook, state).map_err(|cause| Error::Hook {
+            kind,
+            index,
+            path: hook.path.clone(),
+            cause,
+        })?;
     }
     Ok(())
 }
@@ -38,7 +43,9 @@ pub(crate) fn run_all_warning(kind: &'static str, hooks: &[Hook], state: &[u8]) 
 /// Files in memory stand for both ends of pipes: a hook that does not read its
 /// input, or says more than a pipe holds, cannot hang the runtime.
 fn run(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
-    let in_memory = |name: &str| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from).map_err(|e| e.to_string());
+    let in_memory = |name: &str| {
+        memfd_create(name, MemfdFlags::CLOEXEC).map(File::from).map_err(|e| e.to_string())
+    };
     let mut input = in_memory("state")?;
     input.write_all(state).and_then(|()| input.rewind()).map_err(|e| e.to_string())?;
     let mut output = in_memory("hook output")?;
@@ -58,7 +65,10 @@ fn run(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
 }
 
 fn cause(error: &std::io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), |code| crate::error::words(Errno::from_raw_os_error(code)))
+    error.raw_os_error().map_or_else(
+        || error.to_string(),
+        |code| crate::error::words(Errno::from_raw_os_error(code)),
+    )
 }
 
 /// Waits for the hook; after `timeout` seconds it is killed.
@@ -86,7 +96,9 @@ fn words(status: ExitStatus) -> String {
 
 fn said(output: &mut File) -> String {
     let mut text = Vec::new();
-    let read = output.seek(SeekFrom::Start(0)).and_then(|_| output.take(OUTPUT as u64).read_to_end(&mut text));
+    let read = output
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| output.take(OUTPUT as u64).read_to_end(&mut text));
     let text = String::from_utf8_lossy(&text);
     match (read, text.trim()) {
         (Err(_), _) | (_, "") => String::new(),

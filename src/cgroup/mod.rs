@@ -231,8 +231,9 @@ impl Cgroups {
             return Ok(());
         }
         let directory = |controller: &str| {
-            let serves =
-                |group: &Group| self.is_unified() || group.controllers.split(',').any(|name| name == controller);
+            let serves = |group: &Group| {
+                self.is_unified() || group.controllers.split(',').any(|name| name == controller)
+            };
             let at = self.groups.iter().position(serves)?;
             entrance.directories.get(at).map(AsFd::as_fd)
         };

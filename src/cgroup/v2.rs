@@ -14,7 +14,8 @@ use crate::error::{Doing, Result};
 /// the way): the limit that needs it tells of it, if there is one.
 pub(super) fn enable_controllers(path: &str, cgroup: BorrowedFd<'_>) -> Result<()> {
     let top = open_directory(MOUNT_POINT).doing(|| format!("open {MOUNT_POINT:?}"))?;
-    let available = empty::read(top.as_fd(), CONTROLLERS).doing(|| "read the host's cgroup.controllers")?;
+    let available =
+        empty::read(top.as_fd(), CONTROLLERS).doing(|| "read the host's cgroup.controllers")?;
     if empty::read(cgroup, CONTROLLERS).is_ok_and(|own| own == available) {
         return Ok(());
     }

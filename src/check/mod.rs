@@ -22,7 +22,10 @@ fn version(version: &str) -> Result<()> {
     let major = version.split('.').next().unwrap_or_default();
     match major {
         "1" => Ok(()),
-        _ => Err(Error::config("ociVersion", format!("{version:?} is not a version that can be read (1.x)"))),
+        _ => Err(Error::config(
+            "ociVersion",
+            format!("{version:?} is not a version that can be read (1.x)"),
+        )),
     }
 }
 
@@ -41,7 +44,10 @@ fn names(config: &Config) -> Result<()> {
         match name.as_deref().filter(|name| !name.is_empty()) {
             None => {}
             Some(_) if !own_uts => {
-                return Err(Error::config(field, format!("unable to set {field} without a private UTS namespace")));
+                return Err(Error::config(
+                    field,
+                    format!("unable to set {field} without a private UTS namespace"),
+                ));
             }
             // sethostname(2).
             Some(name) if name.len() > 64 => return Err(Error::config(field, "is over 64 bytes")),
@@ -108,14 +114,20 @@ mod tests {
 
     #[test]
     fn what_is_not_there_yet_is_an_error() {
-        let e = checked(r#"{"ociVersion":"1.0.0","linux":{"seccomp":{}}}"#).unwrap_err().to_string();
+        let e =
+            checked(r#"{"ociVersion":"1.0.0","linux":{"seccomp":{}}}"#).unwrap_err().to_string();
         assert_eq!(e, "config.json: linux.seccomp is not supported yet");
     }
 
     #[test]
     fn names_need_their_own_uts_namespace() {
         assert!(checked(r#"{"ociVersion":"1.0.0","hostname":"x"}"#).is_err());
-        assert!(checked(r#"{"ociVersion":"1.0.0","hostname":"x","linux":{"namespaces":[{"type":"uts"}]}}"#).is_ok());
+        assert!(
+            checked(
+                r#"{"ociVersion":"1.0.0","hostname":"x","linux":{"namespaces":[{"type":"uts"}]}}"#
+            )
+            .is_ok()
+        );
     }
 
     #[test]

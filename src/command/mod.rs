@@ -4,6 +4,8 @@
 mod completion;
 mod features;
 mod help;
+mod lifecycle;
+mod list;
 #[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod man;
 mod spec;
@@ -17,7 +19,6 @@ use crate::error::{Error, Result};
 
 /// Runs a command; the result is the exit code of minke.
 pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
-    let _ = global; // until the first command that has to do with containers
     if matches.command.later {
         return Err(Error::Unsupported { what: format!("the command {}", matches.name()) });
     }
@@ -26,15 +27,21 @@ pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
         return Err(e);
     }
     match matches.name() {
-        "completion" => completion::run(matches),
-        "features" => features::run(),
-        "help" => help::run(matches),
-        "man" => man::run(matches),
-        "spec" => spec::run(matches),
-        "version" => version::run(),
+        "create" => lifecycle::create(global, matches),
+        "start" => lifecycle::start(global, matches),
+        "state" => lifecycle::state(global, matches),
+        "kill" => lifecycle::kill(global, matches),
+        "delete" => lifecycle::delete(global, matches),
+        "run" => lifecycle::run(global, matches),
+        "list" => list::run(global, matches),
+        "completion" => completion::run(matches).map(|()| 0),
+        "features" => features::run().map(|()| 0),
+        "help" => help::run(matches).map(|()| 0),
+        "man" => man::run(matches).map(|()| 0),
+        "spec" => spec::run(matches).map(|()| 0),
+        "version" => version::run().map(|()| 0),
         name => Err(Error::Unsupported { what: format!("the command {name}") }),
-    }?;
-    Ok(0)
+    }
 }
 
 /// The exit code for an error.

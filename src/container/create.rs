@@ -16,9 +16,13 @@ use crate::plan::namespaces::{CLONE_NEWPID, Join};
 use crate::plan::{self, Handles, Plan};
 use crate::spec::{Config, Resources};
 use crate::sys::fs::{CWD, Mode, OFlags, openat, renameat, unlinkat};
-use crate::sys::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use crate::sys::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+};
 use crate::sys::{Errno, fd, io, namespace, socket};
 use crate::{check, hooks, time};
+
+const NO_LIMITS: &Resources = &Resources::NONE;
 
 /// What `create` and `run` are asked for.
 #[derive(Debug, Default)]
@@ -59,24 +63,25 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let config = Config::parse(&text)?;
     check::config(&config)?;
     let (mut plan, mut record) = decide(&config, request, &bundle)?;
-    let resources = config.linux().resources.as_ref().unwrap_or(const { &Resources::NONE });
+    let resources = config.linux().resources.as_ref().unwrap_or(NO_LIMITS);
     let limits = record.cgroups.limits(resources)?;
     // All that can be opened is opened before anything is made.
     let (console, terminal) = console(&config, request)?;
     let before_clone = open_namespaces(&plan.namespaces.join_before_clone)?;
     let namespaces = open_namespaces(&plan.namespaces.join)?;
-    let (proc, rootfs) = (open_proc()?, open_rootfs(&plan)?);
+    let proc = open_proc()?;
+    check_rootfs(&plan)?;
 
     let container = store.reserve(&request.id)?;
+    let cgroups = record.cgroups.clone();
     let mut undo = Undo::default();
     undo.push(|| warn(container.remove()));
     container.write_journal(&record)?;
-    let cgroups = record.cgroups.clone();
     undo.push(|| warn(cgroups.remove()));
     let mut entrance = record.cgroups.make()?;
     let start = container.bind_start()?;
     let tasks = std::mem::take(&mut entrance.tasks);
-    let mut handles = Handles { proc, rootfs, namespaces, tasks, start, console };
+    let mut handles = Handles { proc, namespaces, tasks, start, console };
 
     let mut init = launch(&mut plan, &mut handles, &before_clone, entrance.v2())?;
     // From here on the child works, and so do we.
@@ -112,7 +117,9 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         CgroupManager::Cgroupfs => Cgroups::locate(linux.cgroups_path.as_deref(), &request.id)?,
         CgroupManager::Disabled => Cgroups::none(),
         CgroupManager::Systemd => {
-            return Err(Error::Unsupported { what: "the systemd cgroup manager (--systemd-cgroup)".to_owned() });
+            return Err(Error::Unsupported {
+                what: "the systemd cgroup manager (--systemd-cgroup)".to_owned(),
+            });
         }
     };
     cgroups.note_missing();
@@ -137,7 +144,11 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         init: None,
         cgroups,
         shares_pid_namespace: plan.namespaces.new & CLONE_NEWPID == 0,
-        program: config.process.as_ref().and_then(|process| process.args.first().cloned()).unwrap_or_default(),
+        program: config
+            .process
+            .as_ref()
+            .and_then(|process| process.args.first().cloned())
+            .unwrap_or_default(),
         poststart: config.hooks.poststart.clone(),
         poststop: config.hooks.poststop.clone(),
     };
@@ -174,7 +185,8 @@ pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let temporary = parent.join(format!(".{}", name.to_string_lossy()));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = openat(CWD, &temporary, flags, Mode::from_raw_mode(0o666)).doing(doing)?;
-    let written = io::write(&file, pid.to_string().as_bytes()).and_then(|_| renameat(CWD, &temporary, CWD, path));
+    let written = io::write(&file, pid.to_string().as_bytes())
+        .and_then(|_| renameat(CWD, &temporary, CWD, path));
     if written.is_err() {
         let _ = unlinkat(CWD, &temporary, crate::sys::fs::AtFlags::empty());
     }
@@ -184,16 +196,22 @@ pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
 /// `--preserve-fds N`: each of 3 to 3+N must be there.
 fn check_preserved(count: u32) -> Result<()> {
     for number in 3..count.saturating_add(3) {
-        let number = i32::try_from(number).map_err(|_| Error::usage("--preserve-fds is too large"))?;
-        fd::inherited(number).doing(|| format!("unable to stat preserved-fd {number} (of {count})"))?;
+        let number =
+            i32::try_from(number).map_err(|_| Error::usage("--preserve-fds is too large"))?;
+        fd::inherited(number)
+            .doing(|| format!("unable to stat preserved-fd {number} (of {count})"))?;
     }
     Ok(())
 }
 
 fn absolute(path: &Path) -> Result<String> {
     let absolute = std::fs::canonicalize(path);
-    let absolute = absolute.map_err(|e| std_error(format!("open bundle {:?}", path.display().to_string()), &e))?;
-    absolute.into_os_string().into_string().map_err(|_| Error::usage("the path of the bundle is not UTF-8"))
+    let absolute = absolute
+        .map_err(|e| std_error(format!("open bundle {:?}", path.display().to_string()), &e))?;
+    absolute
+        .into_os_string()
+        .into_string()
+        .map_err(|_| Error::usage("the path of the bundle is not UTF-8"))
 }
 
 fn read_config(request: &Request, bundle: &str) -> Result<Vec<u8>> {
@@ -230,11 +248,16 @@ fn console(config: &Config, request: &Request) -> Result<(Option<OwnedFd>, Optio
             Err(Error::usage("cannot use console socket if runc will not detach or allocate tty"))
         }
         (true, Some(path)) => Ok((Some(connect_to(path, "--console-socket")?), None)),
-        (true, None) if request.detach => {
-            Err(Error::usage("cannot allocate tty if runc will detach without setting console socket"))
-        }
+        (true, None) if request.detach => Err(Error::usage(
+            "cannot allocate tty if runc will detach without setting console socket",
+        )),
         (true, None) => {
-            let pair = crate::sys::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+            let pair = crate::sys::net::socketpair(
+                AddressFamily::UNIX,
+                SocketType::STREAM,
+                SocketFlags::CLOEXEC,
+                None,
+            );
             let (ours, theirs) = pair.doing(|| "make a socket for the terminal")?;
             Ok((Some(theirs), Some(ours)))
         }
@@ -243,7 +266,8 @@ fn console(config: &Config, request: &Request) -> Result<(Option<OwnedFd>, Optio
 
 fn connect_to(path: &Path, flag: &str) -> Result<OwnedFd> {
     let doing = || format!("connect to {flag} {:?}", path.display().to_string());
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).doing(doing)?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .doing(doing)?;
     let address = SocketAddrUnix::new(path).doing(doing)?;
     connect(&socket, &address).doing(doing)?;
     Ok(socket)
@@ -253,18 +277,24 @@ fn connect_to(path: &Path, flag: &str) -> Result<OwnedFd> {
 fn open_proc() -> Result<OwnedFd> {
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
     let doing = || "open \"/proc\"";
-    let proc = openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).doing(doing)?;
+    let proc =
+        openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .doing(doing)?;
     if crate::sys::fs::fstatfs(&proc).doing(doing)?.f_type.cast_unsigned() != PROC_SUPER_MAGIC {
         return Err(Error::Broken { what: "/proc".to_owned(), why: "is not a procfs".to_owned() });
     }
     Ok(proc)
 }
 
-fn open_rootfs(plan: &Plan) -> Result<OwnedFd> {
+/// The child opens it once more, in its own mount namespace.
+fn check_rootfs(plan: &Plan) -> Result<()> {
     let path = &plan.rootfs.path;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(CWD, path.as_c_str(), flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOTDIR | Errno::LOOP => Error::config("root.path", format!("{path:?} must be a directory, and not a symbolic link")),
+    openat(CWD, path.as_c_str(), flags, Mode::empty()).map(drop).map_err(|errno| match errno {
+        Errno::NOTDIR | Errno::LOOP => Error::config(
+            "root.path",
+            format!("{path:?} must be a directory, and not a symbolic link"),
+        ),
         errno => Error::os(format!("config.json: root.path: open {path:?}"), errno),
     })
 }
@@ -276,8 +306,13 @@ fn open_namespaces(joins: &[Join]) -> Result<Vec<OwnedFd>> {
         let fd = fd.doing(|| format!("config.json: {}: open {:?}", join.field, join.path))?;
         match namespace::kind_of(fd.as_fd()) {
             Ok(kind) if kind == join.kind => Ok(fd),
-            Ok(_) => Err(Error::config(&join.field, format!("{:?} is a namespace of another type", join.path))),
-            Err(_) => Err(Error::config(&join.field, format!("{:?} is not a namespace", join.path))),
+            Ok(_) => Err(Error::config(
+                &join.field,
+                format!("{:?} is a namespace of another type", join.path),
+            )),
+            Err(_) => {
+                Err(Error::config(&join.field, format!("{:?} is not a namespace", join.path)))
+            }
         }
     };
     joins.iter().map(open).collect()

@@ -54,7 +54,8 @@ fn end_init(record: &Record) -> Result<()> {
 fn wait_for_end(alive: &Alive, record: &Record) -> Result<()> {
     let limit = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
     let mut exits = [PollFd::new(&alive.pidfd, PollFlags::IN)];
-    let ended = io::retry_on_intr(|| poll(&mut exits, Some(&limit))).doing(|| "wait for the container's init")?;
+    let ended = io::retry_on_intr(|| poll(&mut exits, Some(&limit)))
+        .doing(|| "wait for the container's init")?;
     if ended > 0 {
         return Ok(());
     }
@@ -62,7 +63,9 @@ fn wait_for_end(alive: &Alive, record: &Record) -> Result<()> {
     let at = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     Err(Error::Broken {
         what: format!("delete container {:?}", record.id),
-        why: format!("its init (pid {pid}) was killed but has not ended in {PATIENCE} s; it is at {at:?} in the kernel"),
+        why: format!(
+            "its init (pid {pid}) was killed but has not ended in {PATIENCE} s; it is at {at:?} in the kernel"
+        ),
     })
 }
 

@@ -11,7 +11,10 @@ use std::os::fd::AsFd;
 
 use crate::error::{Doing, Error, Result};
 use crate::sys::exec::{StringArray, reexec};
-use crate::sys::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatvfs, memfd_create, openat, sendfile};
+use crate::sys::fs::{
+    CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals,
+    fstat, fstatvfs, memfd_create, openat, sendfile,
+};
 use crate::sys::mount::{MOUNT_ATTR_RDONLY, MountAttr, clone_tree, mount_setattr};
 use crate::sys::{Errno, geteuid};
 
@@ -19,7 +22,8 @@ use crate::sys::{Errno, geteuid};
 /// once more if need be. For commands that enter a container.
 pub(crate) fn own_binary() -> Result<()> {
     let doing = || "open \"/proc/self/exe\"";
-    let exe = openat(CWD, c"/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).doing(doing)?;
+    let exe = openat(CWD, c"/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .doing(doing)?;
     if fstatvfs(&exe).doing(doing)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Ok(());
     }
@@ -41,7 +45,9 @@ pub(crate) fn own_binary() -> Result<()> {
         },
     };
     let args = std::env::args_os().map(|arg| std::ffi::CString::new(arg.into_encoded_bytes()));
-    let args = args.collect::<std::result::Result<Vec<_>, _>>().map_err(|_| Error::usage("an argument has a NUL byte"))?;
+    let args = args
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|_| Error::usage("an argument has a NUL byte"))?;
     let errno = reexec(copy.as_fd(), &StringArray::new(args));
     Err(Error::os("execute a read-only copy of minke", errno))
 }
@@ -49,7 +55,8 @@ pub(crate) fn own_binary() -> Result<()> {
 /// A copy in memory that nobody can change; `None` if this is it already.
 fn sealed_copy() -> Result<Option<std::os::fd::OwnedFd>> {
     let doing = || "copy minke into a sealed file in memory";
-    let exe = openat(CWD, c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).doing(doing)?;
+    let exe = openat(CWD, c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .doing(doing)?;
     let all = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     if fcntl_get_seals(&exe).is_ok_and(|seals| seals.contains(all)) {
         return Ok(None);

@@ -32,7 +32,9 @@ pub(crate) fn started(container: &Container, record: &Record) -> Result<()> {
             errno => Err(errno),
         });
         match received.doing(|| "hear from the container's init")? {
-            Some((message, _)) if message.errno == 0 => executing |= Step::of(message) == Some(Step::Executing),
+            Some((message, _)) if message.errno == 0 => {
+                executing |= Step::of(message) == Some(Step::Executing)
+            }
             Some((message, len)) => return Err(failure(record, message, &text[..len])),
             None if executing => break,
             None => {

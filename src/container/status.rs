@@ -91,7 +91,10 @@ mod tests {
     /// containerd's shim looks for the first, CRI-O too.
     #[test]
     fn words_that_engines_match() {
-        assert_eq!(Status::Stopped.permit(Op::Kill, "x").unwrap_err().to_string(), "container not running");
+        assert_eq!(
+            Status::Stopped.permit(Op::Kill, "x").unwrap_err().to_string(),
+            "container not running"
+        );
         assert_eq!(
             Status::Running.permit(Op::Delete, "x").unwrap_err().to_string(),
             "cannot delete container x that is not stopped: running"

@@ -15,8 +15,12 @@ use super::status::{Op, Status};
 use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::spec::Hook;
-use crate::sys::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, unlinkat};
-use crate::sys::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use crate::sys::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, unlinkat,
+};
+use crate::sys::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+};
 use crate::sys::process::{Pid, PidfdFlags, pidfd_open};
 use crate::sys::{Errno, io, signal};
 
@@ -124,7 +128,9 @@ impl Store {
     pub(crate) fn new(root: Option<&Path>) -> Self {
         let user = || {
             let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
-            runtime_dir.filter(|_| !crate::sys::geteuid().is_root()).map(|dir| PathBuf::from(dir).join("minke"))
+            runtime_dir
+                .filter(|_| !crate::sys::geteuid().is_root())
+                .map(|dir| PathBuf::from(dir).join("minke"))
         };
         let root = root.map(Path::to_path_buf).or_else(user);
         Self { root: root.unwrap_or_else(|| PathBuf::from("/run/minke")) }
@@ -184,7 +190,8 @@ impl Store {
             other => other.map_err(|e| self.root_error("read", &e))?,
         };
         let names = entries.flatten().filter(|entry| entry.path().is_dir());
-        let mut ids: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let mut ids: Vec<String> =
+            names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         ids.sort_unstable();
         Ok(ids)
     }
@@ -218,7 +225,9 @@ impl Container {
         let creator = self.record().map_or(0, |record| record.creator);
         Error::Broken {
             what: format!("lock container {:?}", self.id),
-            why: format!("another command has been at work on it for {PATIENCE} s (made by pid {creator})"),
+            why: format!(
+                "another command has been at work on it for {PATIENCE} s (made by pid {creator})"
+            ),
         }
     }
 
@@ -260,7 +269,8 @@ impl Container {
         let doing = || format!("write {:?}", self.path.join(name));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let temporary = format!("{name}.new");
-        let file = openat(&self.directory, temporary.as_str(), flags, Mode::from_raw_mode(0o600)).doing(doing)?;
+        let file = openat(&self.directory, temporary.as_str(), flags, Mode::from_raw_mode(0o600))
+            .doing(doing)?;
         let mut rest = text;
         while !rest.is_empty() {
             let written = io::retry_on_intr(|| io::write(&file, rest)).doing(doing)?;
@@ -321,7 +331,8 @@ impl Container {
 
     /// Binds the socket on which init will listen.
     pub(crate) fn bind_start(&self) -> Result<OwnedFd> {
-        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let doing = || format!("bind {:?}", self.path.join(START));
         let socket = socket.doing(doing)?;
         crate::sys::net::bind(&socket, &self.start_address().doing(doing)?).doing(doing)?;
@@ -330,7 +341,8 @@ impl Container {
 
     /// A connection to the init that waits for `start`.
     pub(crate) fn connect(&self) -> crate::sys::Result<OwnedFd> {
-        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         connect(&socket, &self.start_address()?)?;
         Ok(socket)
     }

@@ -1,6 +1,6 @@
 //! What the program inherits: 0, 1, 2 and what was asked for.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::Report;
 use super::step::{Done, Step, at, failure};
@@ -25,10 +25,8 @@ pub(super) fn hand_over(
     let first = RawFd::try_from(first).map_err(|_| failure(Step::Descriptors, 1, Errno::BADF))?;
     // Above anything that is ours, so that neither overwrites the other.
     let above = handles.start.as_raw_fd().max(report.0.as_raw_fd()).max(first) + 2;
-    let start = at(Step::Descriptors, 2, fd::move_above(handles.start.as_fd(), above))?;
-    let link = at(Step::Descriptors, 2, fd::move_above(report.0.as_fd(), above))?;
-    let start = at(Step::Descriptors, 3, fd::place(start.as_fd(), first))?;
-    let link = at(Step::Descriptors, 3, fd::place(link.as_fd(), first + 1))?;
+    let start = at(Step::Descriptors, 2, renumber(handles.start.as_fd(), above, first))?;
+    let link = at(Step::Descriptors, 3, renumber(report.0.as_fd(), above, first + 1))?;
     // The old number may be one that was just taken over: not to be closed.
     std::mem::forget(std::mem::replace(&mut report.0, link));
     for number in 3..first {
@@ -37,6 +35,11 @@ pub(super) fn hand_over(
     let rest = u32::try_from(first + 2).unwrap_or(u32::MAX);
     at(Step::Descriptors, 5, fd::close_from(rest))?;
     Ok(start)
+}
+
+/// By way of a number that is surely free.
+fn renumber(from: BorrowedFd<'_>, above: RawFd, number: RawFd) -> Result<OwnedFd> {
+    fd::place(fd::move_above(from, above)?.as_fd(), number)
 }
 
 fn inherit(number: RawFd) -> Result<()> {

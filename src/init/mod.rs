@@ -74,7 +74,7 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     namespaces::set_names(plan)?;
     namespaces::sysctl(plan, handles)?;
 
-    let root = rootfs::prepare(plan, handles)?;
+    let root = rootfs::prepare(plan)?;
     mounts::make_all(plan, root.as_fd())?;
     devices::make_all(plan, root.as_fd())?;
     if plan.pause_after_mounts {
@@ -88,6 +88,7 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     rootfs::switch(plan, root)?;
 
     report.wait(Step::Recorded)?;
+    namespaces::outlive_parent()?;
     credentials::drop_privileges(plan, terminal.as_ref())?;
     exec::find_home(plan)?;
     let program = exec::look_up(plan)?;
@@ -95,7 +96,7 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     wait::open_for_start(&start)?;
     report.done(Step::Created)?;
 
-    wait::for_start(start, report)?;
+    wait::for_start(&start, report)?;
     hooks::run_all(Step::StartContainer, &plan.start_container, &plan.hook_states.created)?;
     report.done(Step::Executing)?;
     exec::become_program(plan, &program)

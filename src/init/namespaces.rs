@@ -21,6 +21,13 @@ pub(super) fn die_with_parent() -> Done {
     at(Step::ParentDeath, 1, set_dumpable_behavior(DumpableBehavior::NotDumpable))
 }
 
+/// The record names us now: whatever becomes of the runtime, `delete` finds
+/// us. Should it die before it is told that we are created, telling it fails
+/// and ends us.
+pub(super) fn outlive_parent() -> Done {
+    at(Step::ParentDeath, 3, set_parent_process_death_signal(None))
+}
+
 /// A session of its own, and a session keyring: the container must not have
 /// the terminal or the keys of who started it.
 pub(super) fn session(plan: &Plan) -> Done {

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::resolve;
 use super::step::{Done, Step, at};
-use crate::plan::{Handles, Plan, Switch};
-use crate::sys::fs::{Mode, OFlags, openat};
+use crate::plan::{Plan, Switch};
+use crate::sys::fs::{CWD, Mode, OFlags, openat};
 use crate::sys::mount::{
     self, FdPath, MountAttr, MountFlags, MountPropagationFlags as Propagation, UnmountFlags,
     mount_change, unmount,
@@ -15,17 +15,20 @@ use crate::sys::{Errno, Result};
 
 /// Cuts the mounts off from the host's and makes the root a mount of its own;
 /// gives its descriptor, by which everything below it is named.
-pub(super) fn prepare(plan: &Plan, handles: &Handles) -> Done<OwnedFd> {
+pub(super) fn prepare(plan: &Plan) -> Done<OwnedFd> {
     let rootfs = &plan.rootfs;
+    // Opened here: a descriptor of the parent's would name the host's mount.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = at(Step::Rootfs, 0, openat(CWD, rootfs.path.as_c_str(), flags, Mode::empty()))?;
     if rootfs.switch == Switch::Chroot {
-        return at(Step::Rootfs, 0, resolve::in_root(handles.rootfs.as_fd(), c""));
+        return Ok(directory);
     }
     let flags = Propagation::from_bits_retain(rootfs.propagation);
     at(Step::Propagation, 0, mount_change(c"/", flags))?;
     if rootfs.final_propagation.is_some() {
         at(Step::Propagation, 1, parent_private(plan))?;
     }
-    at(Step::Rootfs, 0, bind_on_itself(plan, handles.rootfs.as_fd()))
+    at(Step::Rootfs, 0, bind_on_itself(plan, directory.as_fd()))
 }
 
 /// `pivot_root(2)` wants a mount, and one that is not shared.
@@ -43,12 +46,7 @@ fn bind_on_itself(plan: &Plan, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
 fn legacy_bind_on_itself(plan: &Plan, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
     let path = FdPath::new(directory);
     mount::mount(path.as_c_str(), path.as_c_str(), c"", MountFlags::BIND | MountFlags::REC, None)?;
-    openat(
-        crate::sys::fs::CWD,
-        plan.rootfs.path.as_c_str(),
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    openat(CWD, plan.rootfs.path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Makes the mount that the rootfs lies in private: `pivot_root(2)` refuses

@@ -227,7 +227,9 @@ pub(crate) fn start_words(program: &str, message: Message, text: &str) -> String
             let program = CString::new(program).unwrap_or_default();
             exec_words(Some(&program), step, message.errno)
         }
-        Some(Step::StartContainer) => hook_words("startContainer", usize::from(message.item), message.errno, text),
+        Some(Step::StartContainer) => {
+            hook_words("startContainer", usize::from(message.item), message.errno, text)
+        }
         Some(step) => with_cause(step.name().replace('-', " "), message.errno, text),
         None => format!("unknown step {}", message.step),
     }

@@ -16,9 +16,9 @@ pub(super) fn open_for_start(listener: &OwnedFd) -> Done {
 
 /// Waits until somebody connects and says go; from then on it is the one to
 /// report to. A connection that only looks (`state` does) says nothing.
-pub(super) fn for_start(listener: OwnedFd, report: &mut Report) -> Done {
+pub(super) fn for_start(listener: &OwnedFd, report: &mut Report) -> Done {
     loop {
-        let connection = match io::retry_on_intr(|| accept_with(&listener, SocketFlags::CLOEXEC)) {
+        let connection = match io::retry_on_intr(|| accept_with(listener, SocketFlags::CLOEXEC)) {
             Err(Errno::CONNABORTED) => continue,
             other => at(Step::Start, 0, other)?,
         };

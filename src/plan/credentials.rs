@@ -99,13 +99,18 @@ pub(crate) fn plan(process: &spec::Process) -> Result<Credentials> {
 }
 
 fn masks(sets: &spec::Capabilities) -> Capabilities {
-    Capabilities {
+    let mut masks = Capabilities {
         bounding: mask("bounding", &sets.bounding),
         effective: mask("effective", &sets.effective),
         inheritable: mask("inheritable", &sets.inheritable),
         permitted: mask("permitted", &sets.permitted),
         ambient: mask("ambient", &sets.ambient),
-    }
+    };
+    // The kernel raises only what is permitted and inheritable too. Engines
+    // list more, from times when inheritable was as large as the others
+    // (CVE-2022-29162), and no runtime fails for it.
+    masks.ambient &= masks.permitted & masks.inheritable;
+    masks
 }
 
 /// The spec wants a warning, not a failure, for what cannot be mapped.
@@ -136,6 +141,15 @@ mod tests {
         ] {
             assert_eq!(mask("x", &[name.to_owned()]), 1 << number, "{name}");
         }
+    }
+
+    #[test]
+    fn ambient_is_at_most_permitted_and_inheritable() {
+        let kill = || vec!["CAP_KILL".to_owned()];
+        let sets = spec::Capabilities { ambient: kill(), permitted: kill(), ..Default::default() };
+        assert_eq!(masks(&sets).ambient, 0);
+        let sets = spec::Capabilities { inheritable: kill(), ..sets };
+        assert_eq!(masks(&sets).ambient, 1 << 5);
     }
 
     #[test]

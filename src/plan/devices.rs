@@ -63,7 +63,10 @@ fn node(index: usize, device: &spec::Device) -> Result<Node> {
         "b" => FileType::BlockDevice,
         "p" => FileType::Fifo,
         other => {
-            return Err(Error::config(field("type"), format!("{other:?} is not one of c, u, b, p")));
+            return Err(Error::config(
+                field("type"),
+                format!("{other:?} is not one of c, u, b, p"),
+            ));
         }
     };
     if !device.path.starts_with('/') {

@@ -81,8 +81,6 @@ pub(crate) struct Handles {
     /// The host's procfs, by which every procfs file is written: the one that
     /// the container sees may be covered by an image's volume.
     pub(crate) proc: OwnedFd,
-    /// The directory that becomes the container's root.
-    pub(crate) rootfs: OwnedFd,
     /// Namespaces that the child enters, in the plan's order.
     pub(crate) namespaces: Vec<OwnedFd>,
     /// `tasks` files of cgroup v1 directories; the child writes itself there.
@@ -129,8 +127,18 @@ pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan>
         keyring: (!options.no_new_keyring)
             .then(|| c_string("id", &format!("_ses.{}", options.id)))
             .transpose()?,
-        hostname: config.hostname.as_deref().filter(|name| !name.is_empty()).map(|h| c_string("hostname", h)).transpose()?,
-        domainname: config.domainname.as_deref().filter(|name| !name.is_empty()).map(|d| c_string("domainname", d)).transpose()?,
+        hostname: config
+            .hostname
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .map(|h| c_string("hostname", h))
+            .transpose()?,
+        domainname: config
+            .domainname
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .map(|d| c_string("domainname", d))
+            .transpose()?,
         sysctl: sysctl::plan(&linux.sysctl, &namespaces)?,
         create_container: hooks::plan("createContainer", &config.hooks.create_container)?,
         start_container,

@@ -19,7 +19,7 @@ pub(crate) mod socket;
 
 pub(crate) use rustix::io::Errno;
 pub(crate) use rustix::process::{getegid, geteuid};
-pub(crate) use rustix::{event, fs, io, net, process, pty, system, termios, thread};
+pub(crate) use rustix::{event, fs, io, net, process, pty, stdio, system, termios, thread};
 
 /// What a system call gives: a value or an errno.
 pub(crate) type Result<T> = std::result::Result<T, Errno>;

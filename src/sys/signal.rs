@@ -5,6 +5,10 @@ use std::ptr;
 
 use super::{Result, check, fd};
 
+pub(crate) const SIGCHLD: i32 = libc::SIGCHLD;
+pub(crate) const SIGURG: i32 = libc::SIGURG;
+pub(crate) const SIGWINCH: i32 = libc::SIGWINCH;
+
 /// Blocks every signal and gives a `signalfd(2)` that reads them.
 pub(crate) fn block_all() -> Result<OwnedFd> {
     // SAFETY: `sigset_t` is plain data; sigfillset fills it.
