@@ -1,0 +1,5 @@
+use crate::support::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    Vec::new()
+}
