@@ -3,10 +3,11 @@
 
 mod hooks;
 mod lifecycle;
+mod mounts;
 mod state;
 
 use crate::support::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
-    [hooks::tests(), lifecycle::tests(), state::tests()].concat()
+    [hooks::tests(), lifecycle::tests(), mounts::tests(), state::tests()].concat()
 }

@@ -77,6 +77,11 @@ impl<'c> Invocation<'c> {
         self
     }
 
+    /// In a mount namespace of its own, once `script` has mounted what it wants.
+    pub(crate) fn after(self, script: &str) -> Self {
+        self.through(["unshare", "--mount", "sh", "-c", &format!(r#"{script} && exec "$@""#), "sh"])
+    }
+
     pub(crate) fn directory(mut self, directory: &Path) -> Self {
         self.directory = directory.into();
         self
