@@ -72,6 +72,9 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("mounts", dev_shm_is_open_to_all),
         test!("mounts", a_read_only_dev_still_has_its_devices),
         test!("mounts", missing_mount_points_are_made).fails_on("crun 1.8", "makes them sticky"),
+        test!("mounts", mount_points_do_not_depend_on_the_umask)
+            .fails_on("crun 1.8", "they do")
+            .fails_on("runc 1.1", "they do"),
         test!("mounts", a_symlinked_mount_point_is_followed_within_the_root),
         test!("mounts", a_mount_on_the_root_itself_is_refused),
         test!("mounts", an_lxcfs_file_may_be_bound_over_one_in_proc),
@@ -622,6 +625,15 @@ fn missing_mount_points_are_made(case: &Case) {
         |path: &str| fs::metadata(bundle.rootfs(path)).unwrap().permissions().mode() & 0o7777;
     assert!(fs::metadata(bundle.rootfs("/new/er/file")).unwrap().is_file());
     assert_eq!((mode("/new"), mode("/new/dir")), (0o755, 0o755));
+}
+
+/// The caller's umask is not the container's.
+fn mount_points_do_not_depend_on_the_umask(case: &Case) {
+    let bundle =
+        case.bundle().mount("/new/dir", "tmpfs", "tmpfs", &[]).sh("stat -c %a /new /new/dir");
+    let run =
+        bundle.launch("run", &[]).through(["sh", "-c", r#"umask 077; exec "$@""#, "sh"]).run();
+    bundle.settle(run).ok().prints("755\n755\n");
 }
 
 /// A symlink means what it means in the container.
