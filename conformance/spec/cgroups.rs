@@ -24,7 +24,8 @@ pub(crate) fn tests() -> Vec<Test> {
             .fails_on("crun", "only with --all")
             .fails_on("runc 1.1", "only with --all"),
         test!("cgroups", delete_ends_those_who_have_outlived_init),
-        test!("cgroups", delete_force_leaves_nobody_alive_in_a_shared_pid_namespace),
+        test!("cgroups", delete_force_leaves_nobody_alive_in_a_shared_pid_namespace)
+            .may_fail_on("runc 1.1", "removes the cgroup before all have left it"),
         test!("cgroups", delete_force_ends_a_frozen_container),
         test!("cgroups", the_container_sees_its_hierarchies).needs(needs![cgroup1]),
         test!("cgroups", the_container_sees_the_unified_hierarchy).needs(needs![cgroup2]),
