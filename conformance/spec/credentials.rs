@@ -12,8 +12,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("capabilities", a_user_without_ambient_capabilities_has_no_effective_ones),
         test!("capabilities", root_has_the_bounding_set_at_most),
         test!("capabilities", sets_that_are_not_given_are_empty),
-        test!("capabilities", without_capabilities_all_sets_are_empty),
-        test!("capabilities", without_capabilities_root_has_none_either),
+        test!("youki#3434", without_capabilities_all_sets_are_empty),
+        test!("youki#3434", without_capabilities_root_has_none_either),
         test!("C5", an_unknown_capability_is_a_warning).fails_on("crun", "says nothing"),
         test!("C5", a_capability_that_cannot_be_granted_is_a_warning)
             .fails_on("crun", "fails")
