@@ -13,7 +13,8 @@ pub(crate) fn tests() -> Vec<Test> {
             .fails_on("crun", "does not check")
             .fails_on("runc 1.1", "does not check"),
         test!("fds", sockets_of_systemd_are_passed_on).fails_on("crun 1.8", "sets no LISTEN_PID"),
-        test!("fds", hooks_have_no_descriptor_of_the_runtime).fails_on("runc 1.1", "createContainer hooks see those of init"),
+        test!("fds", hooks_have_no_descriptor_of_the_runtime)
+            .fails_on("runc 1.1", "createContainer hooks see those of init"),
     ]
 }
 

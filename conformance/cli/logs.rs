@@ -7,7 +7,8 @@ use crate::support::{Case, Test, json, test};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        test!("1.4", a_failure_is_one_object_in_the_json_log).may_fail_on("runc 1.1", "may add a warning on cgroup v2"),
+        test!("1.4", a_failure_is_one_object_in_the_json_log)
+            .may_fail_on("runc 1.1", "may add a warning on cgroup v2"),
         test!("1.4", a_success_leaves_no_word),
         test!("1.4", a_failure_is_a_line_in_the_text_log).fails_on("crun", "writes words only"),
         test!("1.4", without_a_log_the_words_go_to_stderr),

@@ -18,7 +18,8 @@ pub(crate) fn tests() -> Vec<Test> {
             .fails_on("crun 1.8", "another command line"),
         test!("1.2", run_detach_comes_back_at_once),
         test!("1.2", run_passes_signals_on),
-        test!("1.2", run_waits_for_init_and_not_for_its_children).may_fail_on("runc 1.1", "removes the cgroup before all have left it")
+        test!("1.2", run_waits_for_init_and_not_for_its_children)
+            .may_fail_on("runc 1.1", "removes the cgroup before all have left it")
             .fails_on("crun 1.8", "waits for all"),
         test!("1.2", the_bundle_is_the_working_directory_without_a_word),
         test!("1.2", the_pid_file_has_the_pid_and_no_newline),

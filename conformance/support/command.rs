@@ -20,6 +20,7 @@ use super::{runtime, until};
 pub(crate) struct Invocation<'c> {
     case: &'c Case,
     wrapper: Vec<OsString>,
+    program: PathBuf,
     globals: Vec<OsString>,
     arguments: Vec<OsString>,
     directory: PathBuf,
@@ -40,6 +41,7 @@ impl<'c> Invocation<'c> {
         Self {
             case,
             wrapper: Vec::new(),
+            program: runtime::PATH.clone(),
             globals: vec![
                 "--root".into(),
                 root.into(),
@@ -68,6 +70,12 @@ impl<'c> Invocation<'c> {
     /// Takes the place of `--root`, `--log` and `--log-format`.
     pub(crate) fn globals<I: AsRef<str>>(mut self, globals: impl IntoIterator<Item = I>) -> Self {
         self.globals = globals.into_iter().map(|global| global.as_ref().into()).collect();
+        self
+    }
+
+    /// Takes the place of the runtime under test: a copy of it.
+    pub(crate) fn program(mut self, program: &Path) -> Self {
+        self.program = program.into();
         self
     }
 
@@ -110,7 +118,7 @@ impl<'c> Invocation<'c> {
 
     pub(crate) fn spawn(self) -> Running<'c> {
         let mut line: Vec<OsString> = self.wrapper;
-        line.push(runtime::PATH.clone().into());
+        line.push(self.program.into());
         line.extend(self.globals);
         line.extend(self.arguments);
         let mut command = Command::new(&line[0]);
