@@ -16,9 +16,9 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 /// stable name for programs and [`Error::hint`] advice for people.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The command line is wrong.
-    #[error("{0}")]
-    Usage(String),
+    /// The command line is wrong; `hint` says what may have been meant.
+    #[error("{words}")]
+    Usage { words: String, hint: Option<String> },
 
     /// `field` is the JSON path, so that the user can find it.
     #[error("config.json: {}{rule}", prefix(.field))]
@@ -67,6 +67,11 @@ impl Error {
         Self::Config { field: field.into(), rule: rule.into() }
     }
 
+    /// An error about the command line.
+    pub(crate) fn usage(words: impl Into<String>) -> Self {
+        Self::Usage { words: words.into(), hint: None }
+    }
+
     /// An error of the system call that was `doing`.
     pub(crate) fn os(doing: impl Into<String>, source: Errno) -> Self {
         Self::Os { doing: doing.into(), source }
@@ -75,7 +80,7 @@ impl Error {
     /// A stable name for this kind of failure, for the JSON log.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Usage(_) => "usage",
+            Self::Usage { .. } => "usage",
             Self::Config { .. } => "config",
             Self::Unsupported { .. } => "unsupported",
             Self::NoSuchContainer { .. } => "no-such-container",
@@ -93,6 +98,14 @@ impl Error {
     pub(crate) fn step(&self) -> Option<&'static str> {
         match self {
             Self::Init { step, .. } => Some(step),
+            _ => None,
+        }
+    }
+
+    /// What the user can do about it, where that is known.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Usage { hint, .. } => hint.as_deref(),
             _ => None,
         }
     }

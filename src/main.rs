@@ -1,10 +1,38 @@
 //! minke: an OCI low-level container runtime.
 
 mod cgroup;
+mod check;
+mod cli;
+mod command;
+mod container;
 mod error;
+mod hooks;
+mod init;
+mod link;
+mod log;
+mod plan;
 mod spec;
 mod sys;
+mod time;
 
-fn main() {
-    let _ = spec::Config::parse(b"{}");
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli::Invocation { global, command } = cli::parse(std::env::args_os().skip(1));
+    log::init(log::Setup {
+        file: global.log.clone(),
+        json: global.log_format == cli::LogFormat::Json,
+        debug: global.debug,
+    });
+    let name = command.as_ref().map(cli::Matches::name).unwrap_or_default();
+    match command.and_then(|matches| command::run(&global, &matches)) {
+        Ok(code) => {
+            log::release();
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            log::error(&error);
+            ExitCode::from(command::code_of_failure(name, &error))
+        }
+    }
 }

@@ -1,8 +1,327 @@
-//! Control groups: limits, device rules, and where a container's processes
-//! are.
+//! The container's control groups: where they are, making, emptying and
+//! removing them.
+//!
+//! A host has one hierarchy (v2), or one for each controller (v1), or v1 with
+//! v2 beside it ("hybrid"). A container has a directory in each of them.
+//! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#control-groups>
 
-pub(crate) mod bpf;
-pub(crate) mod devices;
-pub(crate) mod held;
-pub(crate) mod limits;
-pub(crate) mod translate;
+mod bpf;
+mod devices;
+mod empty;
+mod held;
+mod host;
+mod limits;
+mod translate;
+mod v1;
+mod v2;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Doing, Error, Result};
+use crate::plan::mounts::CgroupView;
+use crate::spec::Resources;
+use crate::sys::Errno;
+use crate::sys::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
+
+use devices::Ruleset;
+use host::Hierarchy;
+use translate::Write;
+
+/// Where the kernel's cgroups are mounted.
+const MOUNT_POINT: &str = "/sys/fs/cgroup";
+
+/// One directory of the container, in one hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Group {
+    /// Absolute path of the directory.
+    pub(crate) path: String,
+    /// Controllers of the hierarchy, with commas; empty for v2.
+    pub(crate) controllers: String,
+    /// How many of its last components may not have been there before: they
+    /// are removed with the container, if they are empty then.
+    pub(crate) made: usize,
+}
+
+impl Group {
+    fn is_v2(&self) -> bool {
+        self.controllers.is_empty()
+    }
+}
+
+/// All directories of one container.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Cgroups {
+    groups: Vec<Group>,
+}
+
+/// The directories, open, for the container's init to be born in.
+#[derive(Debug, Default)]
+pub(crate) struct Entrance {
+    /// One for each group, in their order.
+    directories: Vec<OwnedFd>,
+    /// Which of them is the v2 one.
+    v2: Option<usize>,
+    /// `tasks` of each v1 directory.
+    pub(crate) tasks: Vec<OwnedFd>,
+}
+
+impl Entrance {
+    /// The v2 directory, for `CLONE_INTO_CGROUP`.
+    pub(crate) fn v2(&self) -> Option<BorrowedFd<'_>> {
+        self.v2.and_then(|at| self.directories.get(at)).map(AsFd::as_fd)
+    }
+}
+
+/// Limits, checked and translated for this host.
+#[derive(Debug, Default)]
+pub(crate) struct Limits<'r> {
+    writes: Vec<Write<'r>>,
+    devices: Option<Ruleset>,
+}
+
+impl Cgroups {
+    /// Decides where the container's directories are; touches nothing.
+    ///
+    /// An absolute `path` counts from the mount point of each hierarchy. A
+    /// relative or absent one counts from the runtime's own cgroup: below it
+    /// on v1, beside it on v2, where a cgroup with processes cannot have
+    /// children with controllers.
+    pub(crate) fn locate(path: Option<&str>, id: &str) -> Result<Self> {
+        let path = path.filter(|path| !path.is_empty());
+        if path.is_some_and(|path| path.contains('\0')) {
+            return Err(Error::config("linux.cgroupsPath", "must not contain a NUL byte"));
+        }
+        let place = |hierarchy: Hierarchy| {
+            let clean = crate::plan::paths::in_root(path.unwrap_or(id));
+            let below = match path {
+                Some(path) if path.starts_with('/') => format!("/{clean}"),
+                _ if hierarchy.controllers.is_empty() => {
+                    format!("{}/{clean}", hierarchy.parent_of_own())
+                }
+                _ => format!("{}/{clean}", hierarchy.own.trim_end_matches('/')),
+            };
+            if clean.is_empty() {
+                return Err(Error::config(
+                    "linux.cgroupsPath",
+                    "must not be the root of a hierarchy",
+                ));
+            }
+            Ok(Group {
+                path: hierarchy.mount + &below,
+                controllers: hierarchy.controllers,
+                made: 0,
+            })
+        };
+        let groups = host::hierarchies()?.into_iter().map(place).collect::<Result<_>>()?;
+        Ok(Self { groups })
+    }
+
+    /// No cgroups at all (`--cgroup-manager=disabled`).
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    /// How the container's own cgroup mounts are to look.
+    pub(crate) fn view(&self) -> Result<CgroupView> {
+        host::view(&self.groups)
+    }
+
+    /// Whether this host has cgroup v2 only.
+    pub(crate) fn is_unified(&self) -> bool {
+        matches!(self.groups.as_slice(), [group] if group.is_v2())
+    }
+
+    /// Notes which directories are not there yet, so that the record says what
+    /// is about to be made before it is.
+    pub(crate) fn note_missing(&mut self) {
+        for group in &mut self.groups {
+            let mut path = group.path.as_str();
+            group.made = 0;
+            while path.len() > MOUNT_POINT.len()
+                && crate::sys::fs::access(path, crate::sys::fs::Access::EXISTS).is_err()
+            {
+                group.made += 1;
+                path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            }
+        }
+    }
+
+    /// Makes the directories and opens them.
+    pub(crate) fn make(&self) -> Result<Entrance> {
+        let mut entrance = Entrance::default();
+        for group in &self.groups {
+            let (directory, fresh) = make_directory(&group.path)?;
+            if !fresh {
+                self.refuse_used(group, directory.as_fd())?;
+            }
+            if group.is_v2() {
+                entrance.v2 = Some(entrance.directories.len());
+                if self.is_unified() {
+                    v2::enable_controllers(&group.path, directory.as_fd())?;
+                }
+            } else {
+                if group.controllers.split(',').any(|name| name == "cpuset") {
+                    v1::fill_cpuset(&group.path)?;
+                }
+                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+                let tasks = openat(&directory, "tasks", flags, Mode::empty());
+                entrance
+                    .tasks
+                    .push(tasks.doing(|| format!("open cgroup \"{}/tasks\"", group.path))?);
+            }
+            entrance.directories.push(directory);
+        }
+        Ok(entrance)
+    }
+
+    /// A cgroup that is in use belongs to another container.
+    fn refuse_used(&self, group: &Group, directory: BorrowedFd<'_>) -> Result<()> {
+        let count = empty::processes(directory).len();
+        if count > 0 {
+            return Err(Error::Broken {
+                what: "container's cgroup is not empty".to_owned(),
+                why: format!("{count} process(es) found in {:?}", group.path),
+            });
+        }
+        if empty::is_frozen(directory, group) {
+            return Err(Error::Broken {
+                what: "container's cgroup unexpectedly frozen".to_owned(),
+                why: format!("thaw or remove {:?}", group.path),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the container's processes are frozen.
+    pub(crate) fn is_frozen(&self) -> bool {
+        let freezer = self
+            .groups
+            .iter()
+            .find(|group| group.is_v2() && self.is_unified() || v1::is_freezer(group));
+        freezer.is_some_and(|group| {
+            open_directory(&group.path)
+                .is_ok_and(|directory| empty::is_frozen(directory.as_fd(), group))
+        })
+    }
+
+    /// Checks `linux.resources` and turns them into writes; touches nothing.
+    pub(crate) fn limits<'r>(&self, resources: &'r Resources) -> Result<Limits<'r>> {
+        const FIELD: &str = "linux.resources";
+        let devices = match resources.devices.as_slice() {
+            [] => None,
+            rules => Some(Ruleset::new(rules, &format!("{FIELD}.devices"))?),
+        };
+        let writes = if self.is_unified() {
+            translate::v2(resources, FIELD)?
+        } else {
+            translate::v1(resources, devices.as_ref(), FIELD)?
+        };
+        for field in translate::ignored(resources) {
+            log::warn!("config.json: {FIELD}.{field} has no effect any more and is ignored");
+        }
+        Ok(Limits { writes, devices })
+    }
+
+    /// Sets the limits, by the directories that were opened to enter them.
+    pub(crate) fn set(&self, limits: &Limits<'_>, entrance: &Entrance) -> Result<()> {
+        if self.groups.is_empty() {
+            return Ok(());
+        }
+        let directory = |controller: &str| {
+            let serves = |group: &Group| {
+                self.is_unified() || group.controllers.split(',').any(|name| name == controller)
+            };
+            let at = self.groups.iter().position(serves)?;
+            entrance.directories.get(at).map(AsFd::as_fd)
+        };
+        limits::apply(directory, &limits.writes)?;
+        match (&limits.devices, entrance.v2()) {
+            (Some(rules), Some(cgroup)) if self.is_unified() => bpf::attach(cgroup, rules),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends `SIGKILL` to every process of the container.
+    pub(crate) fn kill_all(&self) -> Result<()> {
+        self.groups.iter().try_for_each(empty::kill_all)
+    }
+
+    /// Sends `signal` to every process of the container that is there now.
+    pub(crate) fn signal_all(&self, signal: i32) {
+        if let Some(group) = self.groups.first() {
+            empty::signal_all(group, signal);
+        }
+    }
+
+    /// Leaves nobody alive and removes the directories.
+    pub(crate) fn remove(&self) -> Result<()> {
+        let mut result = Ok(());
+        for group in &self.groups {
+            result = result.and(remove_group(group));
+        }
+        result
+    }
+}
+
+/// Opens a directory of the host's cgroups.
+fn open_directory(path: &str) -> crate::sys::Result<OwnedFd> {
+    openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Makes a cgroup with its parents; tells whether it is new.
+fn make_directory(path: &str) -> Result<(OwnedFd, bool)> {
+    let mode = Mode::from_raw_mode(0o755);
+    // Another container's parents may vanish while we make ours below them.
+    for _ in 0..16 {
+        let fresh = match mkdirat(CWD, path, mode) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(Errno::NOENT) => {
+                make_parents(path)?;
+                continue;
+            }
+            Err(errno) => return Err(Error::os(format!("make cgroup {path:?}"), errno)),
+        };
+        match open_directory(path) {
+            Err(Errno::NOENT) => {}
+            other => return Ok((other.doing(|| format!("open cgroup {path:?}"))?, fresh)),
+        }
+    }
+    Err(Error::os(format!("make cgroup {path:?}"), Errno::NOENT))
+}
+
+fn make_parents(path: &str) -> Result<()> {
+    let mut end = MOUNT_POINT.len();
+    while let Some(next) = path[end + 1..].find('/') {
+        end += 1 + next;
+        match mkdirat(CWD, &path[..end], Mode::from_raw_mode(0o755)) {
+            Ok(()) if path.starts_with("/sys/fs/cgroup/cpuset/") => v1::fill_cpuset(&path[..end])?,
+            Ok(()) | Err(Errno::EXIST) => {}
+            // Above the mount points themselves, which may be read-only.
+            Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => {}
+            Err(errno) => return Err(Error::os(format!("make cgroup {:?}", &path[..end]), errno)),
+        }
+    }
+    Ok(())
+}
+
+fn remove_group(group: &Group) -> Result<()> {
+    match unlinkat(CWD, group.path.as_str(), AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(_) => empty::remove_tree(group)?,
+    }
+    // Parents that were made for this container go too, unless others have
+    // moved in.
+    let mut path = group.path.as_str();
+    for _ in 1..group.made {
+        path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        if path.len() <= MOUNT_POINT.len() || unlinkat(CWD, path, AtFlags::REMOVEDIR).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

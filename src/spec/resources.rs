@@ -36,6 +36,21 @@ pub(crate) struct Resources {
     pub(crate) unified: BTreeMap<String, String>,
 }
 
+impl Resources {
+    /// What an absent `resources` object stands for.
+    pub(crate) const NONE: Self = Self {
+        devices: Vec::new(),
+        memory: None,
+        cpu: None,
+        pids: None,
+        block_io: None,
+        hugepage_limits: Vec::new(),
+        network: None,
+        rdma: BTreeMap::new(),
+        unified: BTreeMap::new(),
+    };
+}
+
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#allowed-device-list>
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]

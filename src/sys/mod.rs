@@ -6,9 +6,20 @@
 //! may use them); the ones it lacks are here, one system call a function.
 
 pub(crate) mod bpf;
+pub(crate) mod clone;
+pub(crate) mod exec;
+pub(crate) mod fd;
+pub(crate) mod heap;
+pub(crate) mod keyring;
+pub(crate) mod mount;
+pub(crate) mod namespace;
+pub(crate) mod netdevice;
+pub(crate) mod signal;
+pub(crate) mod socket;
 
 pub(crate) use rustix::io::Errno;
-pub(crate) use rustix::{fs, io, process};
+pub(crate) use rustix::process::{getegid, geteuid};
+pub(crate) use rustix::{event, fs, io, net, process, pty, stdio, system, termios, thread};
 
 /// What a system call gives: a value or an errno.
 pub(crate) type Result<T> = std::result::Result<T, Errno>;
@@ -22,4 +33,16 @@ fn last_errno() -> Errno {
 /// Makes libc's -1 an error.
 fn check(ret: libc::c_long) -> Result<libc::c_long> {
     if ret < 0 { Err(last_errno()) } else { Ok(ret) }
+}
+
+/// Ends the process at once: no destructors, no `atexit`, nothing flushed.
+pub(crate) fn exit(status: i32) -> ! {
+    // SAFETY: `_exit` has no precondition and touches no memory.
+    unsafe { libc::_exit(status) }
+}
+
+/// `personality(2)`; `0xffff_ffff` reads it.
+pub(crate) fn personality(persona: u32) -> Result<()> {
+    // SAFETY: the argument is a plain number.
+    check(unsafe { libc::syscall(libc::SYS_personality, libc::c_ulong::from(persona)) }).map(drop)
 }

@@ -1,0 +1,121 @@
+//! The runtime is killed: containerd's death sends its runtimes SIGKILL, at any
+//! instant. Whatever is there, `delete --force` finds it and removes it.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Bundle, Case, Test, leaks, test};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!("crash", a_create_that_is_killed_can_be_deleted)
+            .fails_on("crun", "leaves cgroups")
+            .fails_on("runc", "leaves cgroups"),
+        test!("crash", a_start_that_is_killed_can_be_deleted),
+        test!("crash", a_delete_that_is_killed_can_be_repeated),
+        test!("crash", a_foreground_run_that_is_killed_can_be_deleted),
+        test!("crash", a_create_that_is_killed_in_a_hook_can_be_deleted)
+            .fails_on("crun", "leaves cgroups")
+            .fails_on("runc", "leaves cgroups"),
+        test!("crash", the_id_of_a_killed_create_can_be_used_again_once_deleted)
+            .may_fail_on("crun", "leaves cgroups")
+            .may_fail_on("runc", "leaves cgroups"),
+    ]
+}
+
+/// So many instants of a command are tried.
+const INSTANTS: u32 = 30;
+
+/// Instants over the time that the command takes, and a bit beyond.
+fn instants(whole: Duration) -> impl Iterator<Item = Duration> {
+    (0..INSTANTS).map(move |number| whole * number / (INSTANTS - 4))
+}
+
+/// Kills what `launch` starts after `delay`.
+fn kill_after(delay: Duration, launch: crate::support::command::Invocation<'_>) {
+    let running = launch.spawn();
+    std::thread::sleep(delay);
+    running.kill();
+}
+
+fn time(action: impl FnOnce()) -> Duration {
+    let begin = Instant::now();
+    action();
+    begin.elapsed()
+}
+
+/// No state, process, mount or cgroup after it, at whatever instant.
+fn deleted(bundle: &Bundle<'_>, delay: Duration) {
+    bundle.delete_force().ok();
+    let leaks = leaks::settled(bundle.case);
+    assert!(leaks.is_empty(), "killed after {delay:?}, left behind:\n{}", leaks.join("\n"));
+}
+
+/// Before the record, between any two steps, after all of them.
+fn a_create_that_is_killed_can_be_deleted(case: &Case) {
+    let bundle = case.bundle().mount("/new/dir", "tmpfs", "tmpfs", &[]);
+    let whole = time(|| drop(bundle.create().ok()));
+    bundle.delete_force().ok();
+    for delay in instants(whole) {
+        kill_after(delay, bundle.launch("create", &[]));
+        deleted(&bundle, delay);
+    }
+}
+
+/// While it talks to init.
+fn a_start_that_is_killed_can_be_deleted(case: &Case) {
+    let bundle = case.bundle().sleeps();
+    bundle.create().ok();
+    let whole = time(|| drop(bundle.start().ok()));
+    bundle.delete_force().ok();
+    for delay in instants(whole).step_by(3) {
+        bundle.create().ok();
+        kill_after(delay, bundle.command("start", &[]));
+        deleted(&bundle, delay);
+    }
+}
+
+/// Half of it is gone by then.
+fn a_delete_that_is_killed_can_be_repeated(case: &Case) {
+    let bundle = case.bundle();
+    bundle.create().ok();
+    let whole = time(|| drop(bundle.delete_force().ok()));
+    for delay in instants(whole).step_by(3) {
+        bundle.create().ok();
+        kill_after(delay, bundle.command("delete", &["--force"]));
+        deleted(&bundle, delay);
+    }
+}
+
+/// The program may well be running.
+fn a_foreground_run_that_is_killed_can_be_deleted(case: &Case) {
+    let bundle = case.bundle().sleeps();
+    let run = bundle.launch("run", &[]).spawn();
+    run.until_prints("ready");
+    run.kill();
+    deleted(&bundle, Duration::ZERO);
+}
+
+/// For a certain instant.
+fn a_create_that_is_killed_in_a_hook_can_be_deleted(case: &Case) {
+    for kind in ["prestart", "createRuntime", "createContainer"] {
+        let mark = case.path(kind);
+        let bundle =
+            case.bundle().hook(kind, &format!("echo there > {}; sleep 0.2", mark.display()));
+        let create = bundle.launch("create", &[]).spawn();
+        crate::support::wait::until_written(&mark);
+        create.kill();
+        deleted(&bundle, Duration::ZERO);
+    }
+}
+
+/// As an engine does after its restart.
+fn the_id_of_a_killed_create_can_be_used_again_once_deleted(case: &Case) {
+    let bundle = case.bundle().sh("echo ran");
+    let whole = time(|| drop(bundle.create().ok()));
+    bundle.delete_force().ok();
+    for delay in instants(whole).step_by(7) {
+        kill_after(delay, bundle.launch("create", &[]));
+        deleted(&bundle, delay);
+        assert_eq!(bundle.outcome(), "ran\n");
+    }
+}

@@ -1,0 +1,35 @@
+//! What engines and people rely on beyond the specification: the command line
+//! of runc, its output, its words, its log.
+
+mod arguments;
+mod bad_input;
+mod console;
+mod crash;
+mod descriptors;
+mod errors;
+mod features;
+mod list;
+mod logs;
+mod run;
+mod spec;
+mod state;
+
+use crate::support::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    [
+        arguments::tests(),
+        bad_input::tests(),
+        console::tests(),
+        crash::tests(),
+        descriptors::tests(),
+        errors::tests(),
+        features::tests(),
+        list::tests(),
+        logs::tests(),
+        run::tests(),
+        spec::tests(),
+        state::tests(),
+    ]
+    .concat()
+}

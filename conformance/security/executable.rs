@@ -1,0 +1,70 @@
+//! The runtime's own binary, which a container reaches as /proc/PID/exe.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::{Bundle, Case, Test, runtime, test};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!("CVE-2019-5736", init_cannot_be_written_through),
+        test!("CVE-2019-5736", a_program_that_is_the_runtime_itself_cannot_be_written_through),
+        test!("CVE-2019-5736", nothing_of_the_guard_stays_mounted),
+    ]
+}
+
+/// A copy of the runtime, so that no attack harms the original.
+fn copy(case: &Case) -> PathBuf {
+    let copy = case.path("runtime");
+    fs::copy(&*runtime::PATH, &copy).unwrap();
+    copy
+}
+
+/// A hook that gets hold of the binary while it is the container's init, and
+/// writes to it as soon as that is no longer busy.
+fn attacked(bundle: Bundle<'_>) -> Bundle<'_> {
+    let attack = "for i in $(seq 150); do echo x >> /proc/self/fd/3 && echo written >> /attack && break; sleep 0.01; done; \
+        echo done >> /attack";
+    let script =
+        format!("command exec 3</proc/1/exe; ({attack}) </dev/null >/dev/null 2>&1 & true");
+    bundle.hook("startContainer", &script)
+}
+
+fn run(case: &Case, bundle: &Bundle<'_>) -> i32 {
+    let copy = copy(case);
+    let run = bundle.launch("run", &[]).program(&copy).run();
+    assert!(
+        fs::read(&copy).unwrap() == fs::read(&*runtime::PATH).unwrap(),
+        "the binary has changed"
+    );
+    run.code()
+}
+
+/// Between clone and exec the container's process 1 is the runtime.
+fn init_cannot_be_written_through(case: &Case) {
+    let bundle = attacked(case.bundle()).sh("while ! grep -q done /attack; do sleep 0.01; done");
+    assert_eq!(run(case, &bundle), 0);
+    assert_eq!(fs::read_to_string(bundle.rootfs("/attack")).unwrap(), "done\n");
+}
+
+/// `#!/proc/self/exe` makes it so for longer.
+fn a_program_that_is_the_runtime_itself_cannot_be_written_through(case: &Case) {
+    let bundle = attacked(case.bundle().program("/entry", "#!/proc/self/exe\n")).args(&["/entry"]);
+    run(case, &bundle);
+    let attack = fs::read_to_string(bundle.rootfs("/attack")).unwrap_or_default();
+    assert!(!attack.contains("written"), "{attack}");
+    let _ = bundle.delete_force();
+}
+
+/// Whatever the guard is, the host does not see it afterwards, and the binary
+/// can be replaced.
+fn nothing_of_the_guard_stays_mounted(case: &Case) {
+    let count = || fs::read_to_string("/proc/self/mountinfo").unwrap().matches("/runtime").count();
+    let before = count();
+    let (bundle, copy) = (case.bundle(), copy(case));
+    let create = bundle.launch("create", &[]).program(&copy).run();
+    bundle.settle(create).ok();
+    assert_eq!(count(), before);
+    fs::remove_file(&copy).unwrap();
+    bundle.delete_force().ok();
+}

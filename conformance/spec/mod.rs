@@ -1,0 +1,35 @@
+//! The runtime specification, a file for each of its sections.
+//! <https://github.com/opencontainers/runtime-spec/tree/v1.3.0>
+
+mod cgroups;
+mod credentials;
+mod devices;
+mod hooks;
+mod lifecycle;
+mod masked_paths;
+mod mounts;
+mod namespaces;
+mod process;
+mod rootfs;
+mod state;
+mod sysctl;
+
+use crate::support::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    [
+        cgroups::tests(),
+        credentials::tests(),
+        devices::tests(),
+        hooks::tests(),
+        lifecycle::tests(),
+        masked_paths::tests(),
+        mounts::tests(),
+        namespaces::tests(),
+        process::tests(),
+        rootfs::tests(),
+        state::tests(),
+        sysctl::tests(),
+    ]
+    .concat()
+}

@@ -1,0 +1,65 @@
+//! What a test needs of the machine or of the runtime. A need that is not met
+//! says why; the test is then skipped, and counted.
+
+use std::path::Path;
+
+use super::runtime;
+
+pub(crate) type Need = Result<(), String>;
+
+/// `needs![cgroup2, kernel(6, 12)]`: all of them, or the first that fails.
+macro_rules! needs {
+    ($($need:ident $(($($argument:expr),*))?),+ $(,)?) => {
+        vec![$($crate::support::needs::$need($($($argument),*)?)),+]
+    };
+}
+pub(crate) use needs;
+
+fn need(met: bool, reason: impl Into<String>) -> Need {
+    if met { Ok(()) } else { Err(reason.into()) }
+}
+
+pub(crate) fn root() -> Need {
+    need(rustix::process::geteuid().is_root(), "needs root")
+}
+
+/// Nothing but cgroup v2 at /sys/fs/cgroup.
+pub(crate) fn cgroup2() -> Need {
+    need(Path::new("/sys/fs/cgroup/cgroup.controllers").exists(), "needs cgroup v2")
+}
+
+/// Hierarchies of cgroup v1, with or without an empty one of v2.
+pub(crate) fn cgroup1() -> Need {
+    need(Path::new("/sys/fs/cgroup/freezer").exists(), "needs cgroup v1")
+}
+
+pub(crate) fn kernel(major: u32, minor: u32) -> Need {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let running = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    need(running >= (major, minor), format!("needs Linux {major}.{minor}, this is {release}"))
+}
+
+/// A file of the host, such as a program or a kernel's feature.
+pub(crate) fn file(path: &str) -> Need {
+    need(Path::new(path).exists(), format!("needs {path}"))
+}
+
+/// For what no standard and no engine asks of other runtimes.
+pub(crate) fn minke() -> Need {
+    need(runtime::name() == "minke", "is about minke only")
+}
+
+/// A command that runtimes may lack, as `features` in older ones.
+pub(crate) fn command(name: &str) -> Need {
+    let help = std::process::Command::new(&*runtime::PATH).args([name, "--help"]).output();
+    need(help.is_ok_and(|help| help.status.success()), format!("needs a runtime with {name:?}"))
+}
+
+/// An option of `create` that runtimes may lack.
+pub(crate) fn create_option(option: &str) -> Need {
+    let help = std::process::Command::new(&*runtime::PATH).args(["create", "--help"]).output();
+    let known = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains(option));
+    need(known, format!("needs a runtime with create {option}"))
+}

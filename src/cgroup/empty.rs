@@ -1,0 +1,197 @@
+//! Emptying a cgroup: nobody of the container stays alive.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use super::{Group, open_directory, v1};
+use crate::error::{Error, Result};
+use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
+use crate::sys::process::{Pid, PidfdFlags, pidfd_open};
+use crate::sys::{Errno, io, signal};
+
+/// How long the kernel may take to end what was killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pids in `directory` itself.
+pub(super) fn processes(directory: BorrowedFd<'_>) -> Vec<i32> {
+    let text = read(directory, "cgroup.procs").unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+pub(super) fn read(directory: BorrowedFd<'_>, file: &str) -> crate::sys::Result<String> {
+    let file = openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut bytes = Vec::new();
+    let mut part = [0u8; 4096];
+    loop {
+        match io::read(&file, &mut part)? {
+            0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            got => bytes.extend_from_slice(&part[..got]),
+        }
+    }
+}
+
+pub(super) fn write(directory: BorrowedFd<'_>, file: &str, text: &str) -> crate::sys::Result<()> {
+    let file = openat(directory, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    io::write(&file, text.as_bytes()).map(drop)
+}
+
+/// Whether the cgroup is frozen, or about to be.
+pub(super) fn is_frozen(directory: BorrowedFd<'_>, group: &Group) -> bool {
+    if v1::is_freezer(group) {
+        return read(directory, "freezer.state").is_ok_and(|state| state.trim() != "THAWED");
+    }
+    group.is_v2() && read(directory, "cgroup.freeze").is_ok_and(|state| state.trim() == "1")
+}
+
+/// Kills every process in the cgroup and below it.
+pub(super) fn kill_all(group: &Group) -> Result<()> {
+    let directory = match open_directory(&group.path) {
+        Err(Errno::NOENT | Errno::NODEV) => return Ok(()),
+        other => {
+            other.map_err(|errno| Error::os(format!("open cgroup {:?}", group.path), errno))?
+        }
+    };
+    if group.is_v2() && write(directory.as_fd(), "cgroup.kill", "1").is_ok() {
+        return Ok(());
+    }
+    kill_each(directory.as_fd(), group);
+    Ok(())
+}
+
+/// Signals every process in the cgroup and below it, once.
+pub(super) fn signal_all(group: &Group, signal: i32) {
+    if let Ok(directory) = open_directory(&group.path) {
+        for pid in all_processes(directory.as_fd()) {
+            let _ = signal::kill(pid, signal);
+        }
+    }
+}
+
+/// Freezing first keeps a fork bomb from outrunning the loop. A frozen task
+/// of v1 dies only when it is thawed.
+fn kill_each(directory: BorrowedFd<'_>, group: &Group) {
+    if v1::is_freezer(group) {
+        let _ = write(directory, "freezer.state", "FROZEN");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let pids = all_processes(directory);
+        for pid in &pids {
+            let _ = signal::kill(*pid, 9);
+        }
+        if v1::is_freezer(group) || pids.is_empty() {
+            break;
+        }
+        wait_for_exits(&pids, deadline);
+    }
+    if v1::is_freezer(group) {
+        let _ = write(directory, "freezer.state", "THAWED");
+    }
+}
+
+/// Pids in the cgroup and in all below it.
+fn all_processes(directory: BorrowedFd<'_>) -> Vec<i32> {
+    let mut pids = processes(directory);
+    for child in children(directory) {
+        if let Ok(child) = open_child(directory, &child) {
+            pids.extend(all_processes(child.as_fd()));
+        }
+    }
+    pids
+}
+
+fn children(directory: BorrowedFd<'_>) -> Vec<std::ffi::CString> {
+    let Ok(entries) = Dir::read_from(directory) else { return Vec::new() };
+    let directories = entries.flatten().filter(|entry| entry.file_type() == FileType::Directory);
+    let names = directories.map(|entry| entry.file_name().to_owned());
+    names.filter(|name| !matches!(name.as_bytes(), b"." | b"..")).collect()
+}
+
+fn open_child(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> crate::sys::Result<OwnedFd> {
+    openat(
+        directory,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// Waits until each of `pids` has ended, or the time is up.
+fn wait_for_exits(pids: &[i32], deadline: Instant) {
+    for pid in pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(limit) = Timespec::try_from(left) else { continue };
+        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
+    }
+}
+
+/// Removes the cgroup and all below it, after killing whoever is there.
+pub(super) fn remove_tree(group: &Group) -> Result<()> {
+    let directory = match open_directory(&group.path) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => {
+            other.map_err(|errno| Error::os(format!("open cgroup {:?}", group.path), errno))?
+        }
+    };
+    kill_all(group)?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        remove_children(directory.as_fd());
+        let errno = match unlinkat(crate::sys::fs::CWD, group.path.as_str(), AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => errno,
+        };
+        if errno != Errno::BUSY || Instant::now() >= deadline {
+            return Err(left_over(directory.as_fd(), group, errno));
+        }
+        let pids = all_processes(directory.as_fd());
+        if pids.is_empty() {
+            // Exiting tasks leave the list a moment before the cgroup. v2
+            // tells of that moment; on v1 only trying again helps.
+            await_unpopulated(directory.as_fd(), deadline);
+        } else {
+            kill_all(group)?;
+            wait_for_exits(&pids, deadline);
+        }
+    }
+}
+
+fn remove_children(directory: BorrowedFd<'_>) {
+    for name in children(directory) {
+        if let Ok(child) = open_child(directory, &name) {
+            remove_children(child.as_fd());
+        }
+        let _ = unlinkat(directory, name.as_c_str(), AtFlags::REMOVEDIR);
+    }
+}
+
+/// cgroup.events of v2 becomes readable (`POLLPRI`) with each change.
+fn await_unpopulated(directory: BorrowedFd<'_>, deadline: Instant) {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(events) = openat(directory, "cgroup.events", flags, Mode::empty()) else { return };
+    let mut text = [0u8; 256];
+    let Ok(got) = io::read(&events, &mut text) else { return };
+    if text[..got].starts_with(b"populated 0") {
+        return;
+    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    if let Ok(limit) = Timespec::try_from(left.min(Duration::from_millis(100))) {
+        let _ = poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&limit));
+    }
+}
+
+/// Names who is left, and where in the kernel.
+fn left_over(directory: BorrowedFd<'_>, group: &Group, errno: Errno) -> Error {
+    let of = |pid: &i32| {
+        let at =
+            |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let state =
+            at("stat").rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');
+        format!("pid {pid} ({state}, in {})", at("wchan"))
+    };
+    let who: Vec<String> = all_processes(directory).iter().take(8).map(of).collect();
+    let who = if who.is_empty() { String::new() } else { format!(" with {}", who.join(", ")) };
+    Error::os(format!("remove cgroup {:?}{who}", group.path), errno)
+}

@@ -1,0 +1,139 @@
+//! Is this configuration allowed, and can this build do all of it?
+//!
+//! A field that is not there yet is an error: a container that runs without
+//! what its configuration asks for is worse than one that does not run.
+
+use crate::error::{Error, Result};
+use crate::plan::hooks;
+use crate::spec::{Config, Hook, Process};
+
+/// Checks the whole of `config`, apart from what planning checks.
+pub(crate) fn config(config: &Config) -> Result<()> {
+    version(&config.oci_version)?;
+    annotations(config)?;
+    names(config)?;
+    all_hooks(config)?;
+    supported_linux(config)?;
+    config.process.as_ref().map_or(Ok(()), supported_process)
+}
+
+/// config.md#specification-version: 1.x is this major version.
+fn version(version: &str) -> Result<()> {
+    let major = version.split('.').next().unwrap_or_default();
+    match major {
+        "1" => Ok(()),
+        _ => Err(Error::config(
+            "ociVersion",
+            format!("{version:?} is not a version that can be read (1.x)"),
+        )),
+    }
+}
+
+/// config.md#annotations: keys MUST NOT be empty.
+fn annotations(config: &Config) -> Result<()> {
+    if config.annotations.contains_key("") {
+        return Err(Error::config("annotations", "a key must not be empty"));
+    }
+    Ok(())
+}
+
+/// A name of the host is not the container's to change.
+fn names(config: &Config) -> Result<()> {
+    let own_uts = config.linux().namespaces.iter().any(|namespace| namespace.kind == "uts");
+    for (field, name) in [("hostname", &config.hostname), ("domainname", &config.domainname)] {
+        match name.as_deref().filter(|name| !name.is_empty()) {
+            None => {}
+            Some(_) if !own_uts => {
+                return Err(Error::config(
+                    field,
+                    format!("unable to set {field} without a private UTS namespace"),
+                ));
+            }
+            // sethostname(2).
+            Some(name) if name.len() > 64 => return Err(Error::config(field, "is over 64 bytes")),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn all_hooks(config: &Config) -> Result<()> {
+    let lists: [(&str, &[Hook]); 6] = [
+        ("prestart", &config.hooks.prestart),
+        ("createRuntime", &config.hooks.create_runtime),
+        ("createContainer", &config.hooks.create_container),
+        ("startContainer", &config.hooks.start_container),
+        ("poststart", &config.hooks.poststart),
+        ("poststop", &config.hooks.poststop),
+    ];
+    for (kind, list) in lists {
+        list.iter().enumerate().try_for_each(|(index, hook)| hooks::check(kind, index, hook))?;
+    }
+    Ok(())
+}
+
+fn supported_linux(config: &Config) -> Result<()> {
+    let linux = config.linux();
+    let wanted = [
+        ("linux.uidMappings", !linux.uid_mappings.is_empty()),
+        ("linux.gidMappings", !linux.gid_mappings.is_empty()),
+        ("linux.netDevices", !linux.net_devices.is_empty()),
+        ("linux.intelRdt", linux.intel_rdt.is_some()),
+        ("linux.seccomp", linux.seccomp.is_some()),
+        ("linux.mountLabel", linux.mount_label.as_deref().is_some_and(|label| !label.is_empty())),
+        ("linux.personality", linux.personality.is_some()),
+        ("linux.memoryPolicy", linux.memory_policy.is_some()),
+    ];
+    refuse(&wanted)
+}
+
+fn supported_process(process: &Process) -> Result<()> {
+    let named = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    refuse(&[
+        ("process.apparmorProfile", named(&process.apparmor_profile)),
+        ("process.selinuxLabel", named(&process.selinux_label)),
+        ("process.ioPriority", process.io_priority.is_some()),
+        ("process.scheduler", process.scheduler.is_some()),
+    ])
+}
+
+fn refuse(wanted: &[(&str, bool)]) -> Result<()> {
+    match wanted.iter().find(|(_, wanted)| *wanted) {
+        Some((field, _)) => Err(Error::Unsupported { what: format!("config.json: {field}") }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(json: &str) -> Result<()> {
+        config(&Config::parse(json.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_an_error() {
+        let e =
+            checked(r#"{"ociVersion":"1.0.0","linux":{"seccomp":{}}}"#).unwrap_err().to_string();
+        assert_eq!(e, "config.json: linux.seccomp is not supported yet");
+    }
+
+    #[test]
+    fn names_need_their_own_uts_namespace() {
+        assert!(checked(r#"{"ociVersion":"1.0.0","hostname":"x"}"#).is_err());
+        assert!(
+            checked(
+                r#"{"ociVersion":"1.0.0","hostname":"x","linux":{"namespaces":[{"type":"uts"}]}}"#
+            )
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn versions_of_another_major_are_refused() {
+        assert!(checked(r#"{"ociVersion":"2.0.0"}"#).is_err());
+        assert!(checked("{}").is_err());
+        assert!(checked(r#"{"ociVersion":"1.99.0-dev"}"#).is_ok());
+    }
+}

@@ -1,0 +1,293 @@
+//! `features`: what this build can do, as the runtime-spec's features.md has it.
+//!
+//! Engines act on it (containerd on `rro` and `idmap`, CRI-O on the versions),
+//! so it says what works today and nothing more.
+//! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/features.md>
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
+
+use super::print;
+use crate::error::Result;
+use crate::spec::VERSION;
+
+pub(super) fn run() -> Result<()> {
+    print(&to_json(&Features::new()))
+}
+
+/// The oldest version of the spec whose documents are read.
+const OLDEST: &str = "1.0.0";
+
+const HOOKS: &[&str] =
+    &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
+/// Sorted.
+const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time", "uts"];
+
+/// Annotations of a config that change what the runtime does on the host, so
+/// that an engine must not take them over from an image. The list may be longer
+/// than what is in use: an entry too many does no harm.
+const UNSAFE_ANNOTATIONS: &[&str] = &["bundle", "org.systemd.property.", "org.criu.config"];
+
+/// Sorted; options that are not in it go to the file system. To be had from
+/// the table by which the plan reads them, once there is one.
+const MOUNT_OPTIONS: &[&str] = &[
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dev",
+    "diratime",
+    "dirsync",
+    "exec",
+    "iversion",
+    "lazytime",
+    "loud",
+    "mand",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "noiversion",
+    "nolazytime",
+    "nomand",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nosymfollow",
+    "private",
+    "ratime",
+    "rbind",
+    "rdev",
+    "rdiratime",
+    "relatime",
+    "remount",
+    "rexec",
+    "rnoatime",
+    "rnodev",
+    "rnodiratime",
+    "rnoexec",
+    "rnorelatime",
+    "rnostrictatime",
+    "rnosuid",
+    "rnosymfollow",
+    "ro",
+    "rprivate",
+    "rrelatime",
+    "rro",
+    "rrw",
+    "rshared",
+    "rslave",
+    "rstrictatime",
+    "rsuid",
+    "rsymfollow",
+    "runbindable",
+    "rw",
+    "shared",
+    "silent",
+    "slave",
+    "strictatime",
+    "suid",
+    "symfollow",
+    "sync",
+    "tmpcopyup",
+    "unbindable",
+];
+
+/// In the order of their numbers.
+const CAPABILITIES: &[&str] = &[
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Features {
+    oci_version_min: &'static str,
+    oci_version_max: &'static str,
+    hooks: &'static [&'static str],
+    mount_options: &'static [&'static str],
+    linux: Linux,
+    annotations: BTreeMap<&'static str, &'static str>,
+    potentially_unsafe_config_annotations: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Linux {
+    namespaces: &'static [&'static str],
+    capabilities: &'static [&'static str],
+    cgroup: Cgroup,
+    seccomp: Seccomp,
+    apparmor: Enabled,
+    selinux: Enabled,
+    intel_rdt: Enabled,
+    mount_extensions: MountExtensions,
+    net_devices: Enabled,
+}
+
+/// What is in `linux.cgroup` of the document.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the spec's own fields")]
+struct Cgroup {
+    v1: bool,
+    v2: bool,
+    systemd: bool,
+    systemd_user: bool,
+    rdma: bool,
+}
+
+/// The lists are left out as long as it is not enabled.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Seccomp {
+    enabled: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    actions: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    operators: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    archs: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    known_flags: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    supported_flags: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct MountExtensions {
+    idmap: Enabled,
+}
+
+#[derive(Serialize)]
+struct Enabled {
+    enabled: bool,
+}
+
+impl Features {
+    fn new() -> Self {
+        Self {
+            oci_version_min: OLDEST,
+            oci_version_max: VERSION,
+            hooks: HOOKS,
+            mount_options: MOUNT_OPTIONS,
+            linux: Linux::new(),
+            annotations: [("org.opencontainers.runc.checkpoint.enabled", "false")].into(),
+            potentially_unsafe_config_annotations: UNSAFE_ANNOTATIONS,
+        }
+    }
+}
+
+impl Linux {
+    fn new() -> Self {
+        Self {
+            namespaces: NAMESPACES,
+            capabilities: CAPABILITIES,
+            cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
+            seccomp: Seccomp {
+                enabled: false,
+                actions: &[],
+                operators: &[],
+                archs: &[],
+                known_flags: &[],
+                supported_flags: &[],
+            },
+            apparmor: Enabled { enabled: false },
+            selinux: Enabled { enabled: false },
+            intel_rdt: Enabled { enabled: false },
+            mount_extensions: MountExtensions { idmap: Enabled { enabled: false } },
+            net_devices: Enabled { enabled: false },
+        }
+    }
+}
+
+/// Indented by four blanks, as runc writes it.
+fn to_json(features: &Features) -> String {
+    let mut text = Vec::new();
+    let blanks = PrettyFormatter::with_indent(b"    ");
+    // Into memory, from types that JSON has: this cannot fail.
+    let _ = features.serialize(&mut serde_json::Serializer::with_formatter(&mut text, blanks));
+    text.push(b'\n');
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::COMMANDS;
+    use serde_json::Value;
+
+    fn document() -> Value {
+        serde_json::from_str(&to_json(&Features::new())).unwrap()
+    }
+
+    #[test]
+    fn lists_are_sorted_and_without_repetitions() {
+        assert!(MOUNT_OPTIONS.is_sorted_by(|a, b| a < b));
+        assert!(NAMESPACES.is_sorted_by(|a, b| a < b));
+        assert_eq!(CAPABILITIES.len(), 41);
+        assert!(CAPABILITIES.iter().all(|name| name.starts_with("CAP_")));
+    }
+
+    /// CRI-O wants both versions; containerd's CRI looks for `rro`, and for
+    /// `enabled` of `idmap`.
+    #[test]
+    fn fields_that_engines_read() {
+        let document = document();
+        assert_eq!(document["ociVersionMin"], "1.0.0");
+        assert_eq!(document["ociVersionMax"], VERSION);
+        let options = document["mountOptions"].as_array().unwrap();
+        assert!(options.iter().any(|option| option == "rro"));
+        assert!(document["linux"]["mountExtensions"]["idmap"]["enabled"].is_boolean());
+        assert_eq!(document["hooks"].as_array().unwrap().len(), 6);
+    }
+
+    #[test]
+    fn checkpoint_is_announced_once_the_command_is_there() {
+        let checkpoint = COMMANDS.iter().find(|command| command.name == "checkpoint").unwrap();
+        let announced = &document()["annotations"]["org.opencontainers.runc.checkpoint.enabled"];
+        assert_eq!(announced, &Value::from((!checkpoint.later).to_string()));
+    }
+}

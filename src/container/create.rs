@@ -1,0 +1,326 @@
+//! `create`: all of a container but its program.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::status::Status;
+use super::store::{Container, InitId, Record, Store};
+use super::undo::Undo;
+use super::{guard, id, state};
+use crate::cgroup::{Cgroups, Entrance};
+use crate::cli::CgroupManager;
+use crate::error::{Doing, Error, Result};
+use crate::init::step::Step;
+use crate::link::parent::{Init, launch};
+use crate::plan::namespaces::{CLONE_NEWPID, Join};
+use crate::plan::{self, Handles, Plan};
+use crate::spec::{Config, Resources};
+use crate::sys::fs::{CWD, Mode, OFlags, openat, renameat, unlinkat};
+use crate::sys::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+};
+use crate::sys::{Errno, fd, io, namespace, socket};
+use crate::{check, hooks, time};
+
+const NO_LIMITS: &Resources = &Resources::NONE;
+
+/// What `create` and `run` are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) id: String,
+    /// As given; the current directory when absent.
+    pub(crate) bundle: Option<PathBuf>,
+    /// crun's `--config`; `config.json` in the bundle when absent.
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) console_socket: Option<PathBuf>,
+    pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) pidfd_socket: Option<PathBuf>,
+    pub(crate) no_pivot: bool,
+    pub(crate) no_new_keyring: bool,
+    pub(crate) preserve_fds: u32,
+    /// The container stays when the command ends: `create`, `run --detach`.
+    pub(crate) detach: bool,
+    pub(crate) cgroup_manager: CgroupManager,
+}
+
+/// A container that waits for `start`.
+#[derive(Debug)]
+pub(crate) struct Created {
+    pub(crate) container: Container,
+    pub(crate) record: Record,
+    pub(crate) pidfd: OwnedFd,
+    /// The master of the container's terminal, if the caller is to have it.
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// Makes a container: steps 1 to 6 of the lifecycle.
+pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
+    guard::own_binary()?;
+    id::check(&request.id)?;
+    check_preserved(request.preserve_fds)?;
+    let bundle = absolute(request.bundle.as_deref().unwrap_or(Path::new(".")))?;
+    let text = read_config(request, &bundle)?;
+    let config = Config::parse(&text)?;
+    check::config(&config)?;
+    let (mut plan, mut record) = decide(&config, request, &bundle)?;
+    let resources = config.linux().resources.as_ref().unwrap_or(NO_LIMITS);
+    let limits = record.cgroups.limits(resources)?;
+    // All that can be opened is opened before anything is made.
+    let (console, terminal) = console(&config, request)?;
+    let before_clone = open_namespaces(&plan.namespaces.join_before_clone)?;
+    let namespaces = open_namespaces(&plan.namespaces.join)?;
+    let proc = open_proc()?;
+    check_rootfs(&plan)?;
+
+    let container = store.reserve(&request.id)?;
+    let cgroups = record.cgroups.clone();
+    let mut undo = Undo::default();
+    undo.push(|| warn(container.remove()));
+    container.write_journal(&record)?;
+    undo.push(|| warn(cgroups.remove()));
+    let mut entrance = record.cgroups.make()?;
+    let start = container.bind_start()?;
+    let tasks = std::mem::take(&mut entrance.tasks);
+    let mut handles = Handles { proc, namespaces, tasks, start, console };
+
+    let mut init = launch(&mut plan, &mut handles, &before_clone, entrance.v2())?;
+    // From here on the child works, and so do we.
+    drop(handles);
+    record.init = InitId::of(init.pid());
+    container.write_config(&text)?;
+    container.write_state(&record)?;
+    let on_this_side = || {
+        if !init.pauses() {
+            return record.cgroups.set(&limits, &entrance);
+        }
+        init.wait_for(Step::Mounted)?;
+        record.cgroups.set(&limits, &entrance)?;
+        run_hooks(&config, &record)?;
+        init.answer(Step::Mounted);
+        Ok(())
+    };
+    on_this_side().map_err(|error| init.reason_or(error))?;
+    init.answer(Step::Recorded);
+    init.wait_for(Step::Created)?;
+    let pidfd = hand_out(request, &init)?;
+    init.let_go();
+    drop(init);
+    undo.keep();
+    drop(undo);
+    Ok(Created { container, record, pidfd, terminal })
+}
+
+/// The plan, and what is to be written down of it.
+fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Record)> {
+    let linux = config.linux();
+    let mut cgroups = match request.cgroup_manager {
+        CgroupManager::Cgroupfs => Cgroups::locate(linux.cgroups_path.as_deref(), &request.id)?,
+        CgroupManager::Disabled => Cgroups::none(),
+        CgroupManager::Systemd => {
+            return Err(Error::Unsupported {
+                what: "the systemd cgroup manager (--systemd-cgroup)".to_owned(),
+            });
+        }
+    };
+    cgroups.note_missing();
+    let options = plan::Options {
+        id: request.id.clone(),
+        bundle: bundle.to_owned(),
+        no_pivot: request.no_pivot,
+        no_new_keyring: request.no_new_keyring,
+        preserve_fds: request.preserve_fds,
+        cgroup_view: cgroups.view()?,
+    };
+    let mut plan = plan::for_init(config, &options)?;
+    let record = Record {
+        oci_version: config.oci_version.clone(),
+        id: request.id.clone(),
+        bundle: bundle.to_owned(),
+        rootfs: plan.rootfs.path.to_string_lossy().into_owned(),
+        created: time::rfc3339_nano(std::time::SystemTime::now()),
+        owner: crate::sys::geteuid().as_raw(),
+        annotations: config.annotations.clone(),
+        creator: crate::sys::process::getpid().as_raw_pid(),
+        init: None,
+        cgroups,
+        shares_pid_namespace: plan.namespaces.new & CLONE_NEWPID == 0,
+        program: config
+            .process
+            .as_ref()
+            .and_then(|process| process.args.first().cloned())
+            .unwrap_or_default(),
+        poststart: config.hooks.poststart.clone(),
+        poststop: config.hooks.poststop.clone(),
+    };
+    plan.hook_states = state::for_hooks(&record);
+    Ok((plan, record))
+}
+
+/// The hooks of this side, which see a container that has all its mounts.
+fn run_hooks(config: &Config, record: &Record) -> Result<()> {
+    let creating = state::State::new(record, Status::Creating).compact();
+    hooks::run_all("prestart", &config.hooks.prestart, &creating)?;
+    hooks::run_all("createRuntime", &config.hooks.create_runtime, &creating)
+}
+
+/// Gives the caller what it asked for: the pid in a file, a pidfd by socket.
+fn hand_out(request: &Request, init: &Init<'_>) -> Result<OwnedFd> {
+    if let Some(path) = &request.pidfd_socket {
+        let socket = connect_to(path, "--pidfd-socket")?;
+        socket::send_fd(socket.as_fd(), b"standard", init.pidfd())
+            .doing(|| format!("send the pidfd to --pidfd-socket {}", path.display()))?;
+    }
+    if let Some(path) = &request.pid_file {
+        write_pid_file(path, init.pid())?;
+    }
+    init.pidfd().try_clone_to_owned().map_err(|e| std_error("copy a descriptor".to_owned(), &e))
+}
+
+/// Written beside its place and renamed: nobody reads half of it.
+pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let doing = || format!("write pid file {}", path.display());
+    let (Some(name), parent) = (path.file_name(), path.parent().unwrap_or(Path::new("/"))) else {
+        return Err(Error::os(doing(), Errno::ISDIR));
+    };
+    let temporary = parent.join(format!(".{}", name.to_string_lossy()));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = openat(CWD, &temporary, flags, Mode::from_raw_mode(0o666)).doing(doing)?;
+    let written = io::write(&file, pid.to_string().as_bytes())
+        .and_then(|_| renameat(CWD, &temporary, CWD, path));
+    if written.is_err() {
+        let _ = unlinkat(CWD, &temporary, crate::sys::fs::AtFlags::empty());
+    }
+    written.doing(doing)
+}
+
+/// `--preserve-fds N`: each of 3 to 3+N must be there.
+fn check_preserved(count: u32) -> Result<()> {
+    for number in 3..count.saturating_add(3) {
+        let number =
+            i32::try_from(number).map_err(|_| Error::usage("--preserve-fds is too large"))?;
+        fd::inherited(number)
+            .doing(|| format!("unable to stat preserved-fd {number} (of {count})"))?;
+    }
+    Ok(())
+}
+
+fn absolute(path: &Path) -> Result<String> {
+    let absolute = std::fs::canonicalize(path);
+    let absolute = absolute
+        .map_err(|e| std_error(format!("open bundle {:?}", path.display().to_string()), &e))?;
+    absolute
+        .into_os_string()
+        .into_string()
+        .map_err(|_| Error::usage("the path of the bundle is not UTF-8"))
+}
+
+fn read_config(request: &Request, bundle: &str) -> Result<Vec<u8>> {
+    let path = match &request.config {
+        Some(path) => path.clone(),
+        None => Path::new(bundle).join("config.json"),
+    };
+    std::fs::read(&path).map_err(|e| match e.kind() {
+        // runc's words.
+        std::io::ErrorKind::NotFound if request.config.is_none() => Error::Broken {
+            what: "JSON specification file config.json not found".to_owned(),
+            why: format!("no such file in bundle {bundle:?}"),
+        },
+        _ => std_error(format!("read {path:?}"), &e),
+    })
+}
+
+fn std_error(doing: String, error: &std::io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(errno) => Error::os(doing, Errno::from_raw_os_error(errno)),
+        None => Error::Broken { what: doing, why: error.to_string() },
+    }
+}
+
+/// Where the container's terminal goes: to the engine's socket, or to us.
+fn console(config: &Config, request: &Request) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    let wanted = config.process.as_ref().is_some_and(|process| process.terminal);
+    match (wanted, &request.console_socket) {
+        (false, None) => Ok((None, None)),
+        (false, Some(_)) => {
+            Err(Error::usage("cannot use console socket if runc will not detach or allocate tty"))
+        }
+        (true, Some(_)) if !request.detach => {
+            Err(Error::usage("cannot use console socket if runc will not detach or allocate tty"))
+        }
+        (true, Some(path)) => Ok((Some(connect_to(path, "--console-socket")?), None)),
+        (true, None) if request.detach => Err(Error::usage(
+            "cannot allocate tty if runc will detach without setting console socket",
+        )),
+        (true, None) => {
+            let pair = crate::sys::net::socketpair(
+                AddressFamily::UNIX,
+                SocketType::STREAM,
+                SocketFlags::CLOEXEC,
+                None,
+            );
+            let (ours, theirs) = pair.doing(|| "make a socket for the terminal")?;
+            Ok((Some(theirs), Some(ours)))
+        }
+    }
+}
+
+fn connect_to(path: &Path, flag: &str) -> Result<OwnedFd> {
+    let doing = || format!("connect to {flag} {:?}", path.display().to_string());
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .doing(doing)?;
+    let address = SocketAddrUnix::new(path).doing(doing)?;
+    connect(&socket, &address).doing(doing)?;
+    Ok(socket)
+}
+
+/// The host's procfs: everything that is written to procfs goes through it.
+fn open_proc() -> Result<OwnedFd> {
+    const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+    let doing = || "open \"/proc\"";
+    let proc =
+        openat(CWD, c"/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .doing(doing)?;
+    if crate::sys::fs::fstatfs(&proc).doing(doing)?.f_type.cast_unsigned() != PROC_SUPER_MAGIC {
+        return Err(Error::Broken { what: "/proc".to_owned(), why: "is not a procfs".to_owned() });
+    }
+    Ok(proc)
+}
+
+/// The child opens it once more, in its own mount namespace.
+fn check_rootfs(plan: &Plan) -> Result<()> {
+    let path = &plan.rootfs.path;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(CWD, path.as_c_str(), flags, Mode::empty()).map(drop).map_err(|errno| match errno {
+        Errno::NOTDIR | Errno::LOOP => Error::config(
+            "root.path",
+            format!("{path:?} must be a directory, and not a symbolic link"),
+        ),
+        errno => Error::os(format!("config.json: root.path: open {path:?}"), errno),
+    })
+}
+
+/// Opens the namespaces that are to be joined and checks what they are.
+fn open_namespaces(joins: &[Join]) -> Result<Vec<OwnedFd>> {
+    let open = |join: &Join| {
+        let fd = openat(CWD, &join.path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let fd = fd.doing(|| format!("config.json: {}: open {:?}", join.field, join.path))?;
+        match namespace::kind_of(fd.as_fd()) {
+            Ok(kind) if kind == join.kind => Ok(fd),
+            Ok(_) => Err(Error::config(
+                &join.field,
+                format!("{:?} is a namespace of another type", join.path),
+            )),
+            Err(_) => {
+                Err(Error::config(&join.field, format!("{:?} is not a namespace", join.path)))
+            }
+        }
+    };
+    joins.iter().map(open).collect()
+}
+
+/// An error of the clean-up must not hide why it was needed.
+fn warn(result: Result<()>) {
+    if let Err(error) = result {
+        log::warn!("{error}");
+    }
+}

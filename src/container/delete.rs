@@ -1,0 +1,80 @@
+//! `delete`: all that `create` made goes, and nothing else.
+
+use std::os::fd::AsFd;
+
+use super::state::State;
+use super::status::{Op, Status};
+use super::store::{Alive, Container, InitId, Record, Store};
+use crate::error::{Doing, Error, Result};
+use crate::hooks;
+use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::{io, signal};
+
+/// Seconds that a killed process has to end.
+const PATIENCE: i64 = 10;
+
+/// Deletes the container `id`. With `force` it is killed first, and one that
+/// is not there, or only in part, is no error.
+pub(crate) fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
+    let op = if force { Op::ForceDelete } else { Op::Delete };
+    match store.lock_for(id, op) {
+        Ok((container, record, status)) => remove(&container, &record, status),
+        Err(Error::NoSuchContainer { .. }) if force => remove_remains(store, id),
+        Err(error) => Err(error),
+    }
+}
+
+/// Leaves no process, no cgroup and no directory, and tells the poststop
+/// hooks. What fails is told only after all else was tried.
+pub(crate) fn remove(container: &Container, record: &Record, status: Status) -> Result<()> {
+    if status != Status::Stopped {
+        end_init(record)?;
+    }
+    record.cgroups.remove()?;
+    container.remove()?;
+    if !record.poststop.is_empty() {
+        let stopped = State::new(record, Status::Stopped).compact();
+        hooks::run_all_warning("poststop", &record.poststop, &stopped);
+    }
+    Ok(())
+}
+
+/// Kills init and waits for its end. A frozen one is killed by its cgroup,
+/// which knows how to thaw it.
+fn end_init(record: &Record) -> Result<()> {
+    let Some(alive) = record.init.and_then(InitId::alive) else { return Ok(()) };
+    // If it is gone by now, that is what was wanted.
+    let _ = signal::send(alive.pidfd.as_fd(), 9);
+    if record.shares_pid_namespace || record.cgroups.is_frozen() {
+        record.cgroups.kill_all()?;
+    }
+    wait_for_end(&alive, record)
+}
+
+fn wait_for_end(alive: &Alive, record: &Record) -> Result<()> {
+    let limit = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+    let mut exits = [PollFd::new(&alive.pidfd, PollFlags::IN)];
+    let ended = io::retry_on_intr(|| poll(&mut exits, Some(&limit)))
+        .doing(|| "wait for the container's init")?;
+    if ended > 0 {
+        return Ok(());
+    }
+    let pid = record.init.map_or(0, |init| init.pid);
+    let at = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    Err(Error::Broken {
+        what: format!("delete container {:?}", record.id),
+        why: format!(
+            "its init (pid {pid}) was killed but has not ended in {PATIENCE} s; it is at {at:?} in the kernel"
+        ),
+    })
+}
+
+/// A directory without a record: `create` was killed before it had made
+/// anything.
+fn remove_remains(store: &Store, id: &str) -> Result<()> {
+    match store.open(id) {
+        Ok(container) => container.remove(),
+        Err(Error::NoSuchContainer { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,15 @@
+//! The lifecycle, in the runtime's process.
+//! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod guard;
+pub(crate) mod id;
+pub(crate) mod kill;
+pub(crate) mod run;
+pub(crate) mod start;
+pub(crate) mod state;
+pub(crate) mod status;
+pub(crate) mod store;
+mod terminal;
+mod undo;

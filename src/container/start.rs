@@ -1,0 +1,70 @@
+//! `start`: the container's program begins.
+
+use std::os::fd::AsFd;
+
+use super::state::State;
+use super::status::{Op, Status};
+use super::store::{Container, Record, Store};
+use crate::error::{Doing, Error, Result};
+use crate::hooks;
+use crate::init::step::{Step, start_words};
+use crate::link::wire::{self, MAX_TEXT, Message};
+use crate::sys::{Errno, signal};
+
+/// Starts the container `id`: steps 7 to 9 of the lifecycle.
+pub(crate) fn start(store: &Store, id: &str) -> Result<()> {
+    let (container, record, _) = store.lock_for(id, Op::Start)?;
+    started(&container, &record)
+}
+
+/// Lets the init of a created container go on, and waits until it has
+/// executed the program or said why not.
+pub(crate) fn started(container: &Container, record: &Record) -> Result<()> {
+    let socket = container.connect().doing(|| "connect to the container's init")?;
+    let go = Message { step: Step::Start as u16, item: 0, errno: 0 };
+    wire::send(socket.as_fd(), go, b"").doing(|| "tell the container's init to start")?;
+    let mut executing = false;
+    loop {
+        let mut text = [0; MAX_TEXT];
+        let received = wire::receive(socket.as_fd(), &mut text).or_else(|errno| match errno {
+            // The program is there, or init is gone with our message unread.
+            Errno::CONNRESET => Ok(None),
+            errno => Err(errno),
+        });
+        match received.doing(|| "hear from the container's init")? {
+            Some((message, _)) if message.errno == 0 => {
+                executing |= Step::of(message) == Some(Step::Executing)
+            }
+            Some((message, len)) => return Err(failure(record, message, &text[..len])),
+            None if executing => break,
+            None => {
+                let what = "container init died before it could execute the program".to_owned();
+                return Err(Error::Init { step: Step::Start.name(), what, errno: None });
+            }
+        }
+    }
+    container.unlink_start();
+    after_start(record)
+}
+
+/// runc's rule for `poststart`: if one fails, the container is killed.
+fn after_start(record: &Record) -> Result<()> {
+    if record.poststart.is_empty() {
+        return Ok(());
+    }
+    let running = State::new(record, Status::Running).compact();
+    hooks::run_all("poststart", &record.poststart, &running).inspect_err(|_| {
+        if let Some(alive) = record.init.and_then(super::store::InitId::alive) {
+            let _ = signal::send(alive.pidfd.as_fd(), 9);
+        }
+    })
+}
+
+fn failure(record: &Record, message: Message, text: &[u8]) -> Error {
+    let step = Step::of(message);
+    Error::Init {
+        step: step.map_or("unknown", Step::name),
+        what: start_words(&record.program, message, &String::from_utf8_lossy(text)),
+        errno: (message.errno > 0).then(|| Errno::from_raw_os_error(message.errno)),
+    }
+}

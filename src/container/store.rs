@@ -1,0 +1,379 @@
+//! Containers on disk: one directory each, with a record of what was made.
+//!
+//! The record is a journal: it is written before the first thing that it
+//! names is made, so whatever kills the runtime, `delete --force` finds all of
+//! it. Whoever changes a container holds a lock on its directory.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::id;
+use super::status::{Op, Status};
+use crate::cgroup::Cgroups;
+use crate::error::{Doing, Error, Result};
+use crate::spec::Hook;
+use crate::sys::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, unlinkat,
+};
+use crate::sys::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+};
+use crate::sys::process::{Pid, PidfdFlags, pidfd_open};
+use crate::sys::{Errno, io, signal};
+
+/// What is about to be made, and then what was made. Two names, because to
+/// rename over an existing file makes some file systems write at once.
+const JOURNAL: &str = "journal.json";
+const STATE: &str = "state.json";
+/// The container's own copy of `config.json`.
+const CONFIG: &str = "config.json";
+/// Where init listens for `start`.
+const START: &str = "start";
+
+/// Seconds to wait for another command on the same container.
+const PATIENCE: u32 = 30;
+
+/// All that is known of a container.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    pub(crate) oci_version: String,
+    pub(crate) id: String,
+    pub(crate) bundle: String,
+    pub(crate) rootfs: String,
+    /// RFC 3339, UTC.
+    pub(crate) created: String,
+    /// User id of who made it.
+    pub(crate) owner: u32,
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// Of the runtime that made it.
+    pub(crate) creator: i32,
+    pub(crate) init: Option<InitId>,
+    pub(crate) cgroups: Cgroups,
+    /// Without a pid namespace, killing init leaves the others alive.
+    pub(crate) shares_pid_namespace: bool,
+    /// `process.args[0]`, for messages.
+    pub(crate) program: String,
+    pub(crate) poststart: Vec<Hook>,
+    pub(crate) poststop: Vec<Hook>,
+}
+
+/// Names a process for good: its pid may be another's later, but not with the
+/// same start time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InitId {
+    pub(crate) pid: i32,
+    /// Clock ticks since boot: field 22 of `/proc/PID/stat`.
+    pub(crate) start_time: u64,
+}
+
+impl InitId {
+    /// Reads the start time of a living process.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        stat(pid).map(|stat| Self { pid, start_time: stat.start_time })
+    }
+
+    /// The process, unless it has ended; a zombie has.
+    pub(crate) fn alive(self) -> Option<Alive> {
+        let pidfd = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+        // Looked up after the pidfd is open: from then on the pid is its.
+        let stat = stat(self.pid)?;
+        let same = stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X');
+        same.then_some(Alive { pidfd, is_ours: stat.is_ours })
+    }
+}
+
+/// An init that has not ended.
+#[derive(Debug)]
+pub(crate) struct Alive {
+    pub(crate) pidfd: OwnedFd,
+    /// Whether it still has the name of our init, and so has not executed its
+    /// program; or its program has taken that name.
+    is_ours: bool,
+}
+
+/// What `/proc/PID/stat` says.
+struct Stat {
+    state: char,
+    start_time: u64,
+    is_ours: bool,
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let path = format!("/proc/{pid}/stat");
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut text = [0u8; 1024];
+    let got = io::read(&file, &mut text).ok()?;
+    // The name in parentheses may contain anything; what follows does not.
+    let end = text[..got].windows(2).rposition(|part| part == b") ")?;
+    let start = text[..end].iter().position(|byte| *byte == b'(')?;
+    let mut fields = str::from_utf8(&text[end + 2..got]).ok()?.split(' ');
+    let state = fields.next()?.chars().next()?;
+    let is_ours = text[start + 1..end] == *crate::plan::INIT_NAME.to_bytes();
+    Some(Stat { state, start_time: fields.nth(18)?.parse().ok()?, is_ours })
+}
+
+/// The directory that holds all containers.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// `--root`, or `/run/minke`, or a user's own.
+    pub(crate) fn new(root: Option<&Path>) -> Self {
+        let user = || {
+            let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+            runtime_dir
+                .filter(|_| !crate::sys::geteuid().is_root())
+                .map(|dir| PathBuf::from(dir).join("minke"))
+        };
+        let root = root.map(Path::to_path_buf).or_else(user);
+        Self { root: root.unwrap_or_else(|| PathBuf::from("/run/minke")) }
+    }
+
+    /// Takes the ID: makes its directory, locked.
+    pub(crate) fn reserve(&self, id: &str) -> Result<Container> {
+        id::check(id)?;
+        let path = self.root.join(id);
+        let mode = Mode::from_raw_mode(0o711);
+        let mut made = mkdirat(CWD, &path, mode);
+        if made == Err(Errno::NOENT) {
+            std::fs::create_dir_all(&self.root).map_err(|e| self.root_error("make", &e))?;
+            made = mkdirat(CWD, &path, mode);
+        }
+        match made {
+            Err(Errno::EXIST) => return Err(Error::Exists { id: id.to_owned() }),
+            other => other.doing(|| format!("make state directory {path:?}"))?,
+        }
+        let container = self.open(id)?;
+        container.lock()?;
+        Ok(container)
+    }
+
+    fn root_error(&self, act: &str, error: &std::io::Error) -> Error {
+        let errno = Errno::from_raw_os_error(error.raw_os_error().unwrap_or_default());
+        Error::os(format!("{act} state directory {:?}", self.root), errno)
+    }
+
+    /// The container's directory.
+    pub(crate) fn open(&self, id: &str) -> Result<Container> {
+        id::check(id)?;
+        let path = self.root.join(id);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(CWD, &path, flags, Mode::empty()) {
+            Ok(directory) => Ok(Container { id: id.to_owned(), path, directory }),
+            Err(Errno::NOENT) => Err(Error::NoSuchContainer { id: id.to_owned() }),
+            Err(errno) => Err(Error::os(format!("open state directory {path:?}"), errno)),
+        }
+    }
+
+    /// Opens the container for a change: locked, its status asked of the
+    /// kernel, and `op` allowed. There is no other way to change one.
+    pub(crate) fn lock_for(&self, id: &str, op: Op) -> Result<(Container, Record, Status)> {
+        let container = self.open(id)?;
+        container.lock()?;
+        let record = container.record()?;
+        let status = container.status(&record);
+        status.permit(op, id)?;
+        Ok((container, record, status))
+    }
+
+    /// All IDs, sorted.
+    pub(crate) fn ids(&self) -> Result<Vec<String>> {
+        let entries = match std::fs::read_dir(&self.root) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(|e| self.root_error("read", &e))?,
+        };
+        let names = entries.flatten().filter(|entry| entry.path().is_dir());
+        let mut ids: Vec<String> =
+            names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}
+
+/// One container's directory.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub(crate) id: String,
+    path: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Container {
+    /// Takes the lock, waiting a bounded time for who has it.
+    fn lock(&self) -> Result<()> {
+        if flock(&self.directory, FlockOperation::NonBlockingLockExclusive).is_err() {
+            signal::alarm(PATIENCE);
+            let locked = flock(&self.directory, FlockOperation::LockExclusive);
+            signal::alarm(0);
+            locked.map_err(|_| self.busy())?;
+        }
+        // Whoever had it may have removed the container.
+        match fstat(&self.directory) {
+            Ok(stat) if stat.st_nlink > 0 => Ok(()),
+            _ => Err(Error::NoSuchContainer { id: self.id.clone() }),
+        }
+    }
+
+    fn busy(&self) -> Error {
+        let creator = self.record().map_or(0, |record| record.creator);
+        Error::Broken {
+            what: format!("lock container {:?}", self.id),
+            why: format!(
+                "another command has been at work on it for {PATIENCE} s (made by pid {creator})"
+            ),
+        }
+    }
+
+    /// Whether a command is at work on the container.
+    fn is_locked(&self) -> bool {
+        match flock(&self.directory, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {
+                let _ = flock(&self.directory, FlockOperation::Unlock);
+                false
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// Writes down what is about to be made.
+    pub(crate) fn write_journal(&self, record: &Record) -> Result<()> {
+        self.write_json(JOURNAL, record)
+    }
+
+    /// Writes down what was made.
+    pub(crate) fn write_state(&self, record: &Record) -> Result<()> {
+        self.write_json(STATE, record)
+    }
+
+    fn write_json(&self, name: &str, record: &Record) -> Result<()> {
+        let text = serde_json::to_vec(record)
+            .map_err(|e| Error::Broken { what: format!("write {name}"), why: e.to_string() })?;
+        self.write(name, &text)
+    }
+
+    /// Keeps the configuration: edits of the bundle's file do not matter any
+    /// more.
+    pub(crate) fn write_config(&self, text: &[u8]) -> Result<()> {
+        self.write(CONFIG, text)
+    }
+
+    /// Nobody ever sees half of a file.
+    fn write(&self, name: &str, text: &[u8]) -> Result<()> {
+        let doing = || format!("write {:?}", self.path.join(name));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let temporary = format!("{name}.new");
+        let file = openat(&self.directory, temporary.as_str(), flags, Mode::from_raw_mode(0o600))
+            .doing(doing)?;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let written = io::retry_on_intr(|| io::write(&file, rest)).doing(doing)?;
+            rest = &rest[written..];
+        }
+        renameat(&self.directory, temporary.as_str(), &self.directory, name).doing(doing)
+    }
+
+    /// What was made, or was about to be.
+    pub(crate) fn record(&self) -> Result<Record> {
+        let text = match self.read(STATE) {
+            Err(Errno::NOENT) => self.read(JOURNAL),
+            other => other,
+        };
+        let text = text.map_err(|errno| match errno {
+            // Nothing was made yet, or all is removed already.
+            Errno::NOENT => Error::NoSuchContainer { id: self.id.clone() },
+            errno => Error::os(format!("read {:?}", self.path.join(STATE)), errno),
+        })?;
+        serde_json::from_slice(&text).map_err(|e| Error::Broken {
+            what: format!("read {:?}", self.path.join(STATE)),
+            why: e.to_string(),
+        })
+    }
+
+    fn read(&self, name: &str) -> crate::sys::Result<Vec<u8>> {
+        let file = openat(&self.directory, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let size = usize::try_from(fstat(&file)?.st_size).unwrap_or(0);
+        let mut text = vec![0; size];
+        let mut filled = 0;
+        while filled < size {
+            match io::read(&file, &mut text[filled..])? {
+                0 => break,
+                got => filled += got,
+            }
+        }
+        text.truncate(filled);
+        Ok(text)
+    }
+
+    /// Asks the kernel.
+    pub(crate) fn status(&self, record: &Record) -> Status {
+        let Some(init) = record.init else {
+            return if self.is_locked() { Status::Creating } else { Status::Stopped };
+        };
+        let Some(alive) = init.alive() else { return Status::Stopped };
+        if alive.is_ours {
+            // The socket listens when all is done but the program. A look at
+            // it is not yet a start.
+            match self.connect() {
+                Ok(_) => return Status::Created,
+                Err(_) if self.is_locked() => return Status::Creating,
+                Err(_) => {}
+            }
+        }
+        if record.cgroups.is_frozen() { Status::Paused } else { Status::Running }
+    }
+
+    /// Binds the socket on which init will listen.
+    pub(crate) fn bind_start(&self) -> Result<OwnedFd> {
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let doing = || format!("bind {:?}", self.path.join(START));
+        let socket = socket.doing(doing)?;
+        crate::sys::net::bind(&socket, &self.start_address().doing(doing)?).doing(doing)?;
+        Ok(socket)
+    }
+
+    /// A connection to the init that waits for `start`.
+    pub(crate) fn connect(&self) -> crate::sys::Result<OwnedFd> {
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        connect(&socket, &self.start_address()?)?;
+        Ok(socket)
+    }
+
+    /// By descriptor: the path may be longer than an address can be.
+    fn start_address(&self) -> crate::sys::Result<SocketAddrUnix> {
+        use std::os::fd::AsRawFd;
+        SocketAddrUnix::new(format!("/proc/self/fd/{}/{START}", self.directory.as_raw_fd()))
+    }
+
+    /// Once started, nobody needs the socket any more.
+    pub(crate) fn unlink_start(&self) {
+        let _ = unlinkat(&self.directory, START, AtFlags::empty());
+    }
+
+    /// Removes the directory.
+    pub(crate) fn remove(&self) -> Result<()> {
+        for name in [START, CONFIG, STATE, JOURNAL] {
+            let _ = unlinkat(&self.directory, name, AtFlags::empty());
+        }
+        match unlinkat(CWD, &self.path, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(_) => std::fs::remove_dir_all(&self.path).map_err(|e| {
+                let errno = Errno::from_raw_os_error(e.raw_os_error().unwrap_or_default());
+                Error::os(format!("remove {:?}", self.path), errno)
+            }),
+        }
+    }
+
+    /// The directory, for what the kernel wants by descriptor.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}

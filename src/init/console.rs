@@ -1,0 +1,107 @@
+//! The container's terminal: a pty of its own devpts.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::resolve;
+use super::step::{Done, Step, at};
+use crate::plan::process::Terminal;
+use crate::plan::{Handles, Plan};
+use crate::sys::fs::{
+    FileType, Mode, OFlags, fstat, fstatfs, major, minor, openat, readlinkat_raw,
+};
+use crate::sys::mount::{self, FdPath, MountFlags};
+use crate::sys::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+use crate::sys::termios::{
+    OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize,
+};
+use crate::sys::{Errno, Result, socket};
+
+/// Makes the terminal, shows it as `/dev/console` and sends its master away.
+pub(super) fn set_up(
+    plan: &Plan,
+    handles: &mut Handles,
+    root: BorrowedFd<'_>,
+) -> Done<Option<OwnedFd>> {
+    let (Some(terminal), Some(receiver)) = (plan.process.terminal, handles.console.take()) else {
+        return Ok(None);
+    };
+    let (master, slave) = at(Step::Console, 0, open_pty(root))?;
+    at(Step::Console, 1, configure(terminal, master.as_fd()))?;
+    if plan.rootfs.fill_dev {
+        at(Step::Console, 2, show(slave.as_fd(), root))?;
+    }
+    at(Step::Console, 3, send(receiver.as_fd(), master.as_fd(), slave.as_fd()))?;
+    Ok(Some(slave))
+}
+
+/// Opens a pty, checking that it is one: a volume over `/dev` could offer
+/// something else (CVE-2025-52565). The slave comes from the master by
+/// `TIOCGPTPEER` (Linux 4.13), not by its path.
+fn open_pty(root: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
+    const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
+    let found = resolve::in_root(root, c"dev/pts/ptmx")?;
+    let stat = fstat(&found)?;
+    let is_ptmx = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && (major(stat.st_rdev), minor(stat.st_rdev)) == (5, 2)
+        && fstatfs(&found)?.f_type.cast_unsigned() == DEVPTS_SUPER_MAGIC;
+    if !is_ptmx {
+        return Err(Errno::NODEV);
+    }
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master =
+        openat(crate::sys::fs::CWD, FdPath::new(found.as_fd()).as_c_str(), flags, Mode::empty())?;
+    unlockpt(&master)?;
+    let slave =
+        ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    Ok((master, slave))
+}
+
+/// Without ONLCR: whoever shows the output adds the carriage returns, and a
+/// log of it has none.
+fn configure(terminal: Terminal, master: BorrowedFd<'_>) -> Result<()> {
+    let mut modes = tcgetattr(master)?;
+    modes.output_modes.remove(OutputModes::ONLCR);
+    tcsetattr(master, OptionalActions::Now, &modes)?;
+    match terminal.size {
+        Some(size) => {
+            let size =
+                Winsize { ws_row: size.height, ws_col: size.width, ws_xpixel: 0, ws_ypixel: 0 };
+            tcsetwinsize(master, size)
+        }
+        None => Ok(()),
+    }
+}
+
+fn show(slave: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<()> {
+    let dev = resolve::in_root(root, c"dev")?;
+    let flags =
+        OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NONBLOCK;
+    match openat(&dev, c"console", flags | OFlags::EXCL, Mode::from_raw_mode(0o666)) {
+        Ok(_) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    let target =
+        openat(&dev, c"console", OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&target)?.st_mode) == FileType::Symlink {
+        return Err(Errno::LOOP);
+    }
+    match mount::clone_tree(slave, false) {
+        Err(Errno::NOSYS) => {
+            let (from, to) = (FdPath::new(slave), FdPath::new(target.as_fd()));
+            mount::mount(from.as_c_str(), to.as_c_str(), c"", MountFlags::BIND, None)
+        }
+        tree => mount::attach(tree?.as_fd(), target.as_fd()),
+    }
+}
+
+/// Sends the master; the payload is the name of the slave.
+fn send(receiver: BorrowedFd<'_>, master: BorrowedFd<'_>, slave: BorrowedFd<'_>) -> Result<()> {
+    let mut name = [MaybeUninit::uninit(); 64];
+    let path = FdPath::new(slave);
+    let name = match readlinkat_raw(crate::sys::fs::CWD, path.as_c_str(), &mut name) {
+        Ok((name, _)) => &*name,
+        Err(_) => b"/dev/pts/ptmx",
+    };
+    socket::send_fd(receiver, name, master)
+}

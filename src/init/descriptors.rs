@@ -1,0 +1,55 @@
+//! What the program inherits: 0, 1, 2 and what was asked for.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::Report;
+use super::step::{Done, Step, at, failure};
+use crate::plan::{Handles, Plan};
+use crate::sys::process::ioctl_tiocsctty;
+use crate::sys::{Errno, Result, fd, signal};
+
+/// Puts the terminal in place of the standard streams and closes everything
+/// but the preserved descriptors, the report and the start socket, which is
+/// given back. These two close themselves at exec.
+pub(super) fn hand_over(
+    plan: &Plan,
+    handles: &Handles,
+    report: &mut Report,
+    terminal: Option<OwnedFd>,
+) -> Done<OwnedFd> {
+    signal::reset();
+    if let Some(terminal) = terminal {
+        at(Step::Descriptors, 0, take_terminal(terminal))?;
+    }
+    let first = plan.preserve_fds.saturating_add(3);
+    let first = RawFd::try_from(first).map_err(|_| failure(Step::Descriptors, 1, Errno::BADF))?;
+    // Above anything that is ours, so that neither overwrites the other.
+    let above = handles.start.as_raw_fd().max(report.0.as_raw_fd()).max(first) + 2;
+    let start = at(Step::Descriptors, 2, renumber(handles.start.as_fd(), above, first))?;
+    let link = at(Step::Descriptors, 3, renumber(report.0.as_fd(), above, first + 1))?;
+    // The old number may be one that was just taken over: not to be closed.
+    std::mem::forget(std::mem::replace(&mut report.0, link));
+    for number in 3..first {
+        at(Step::Descriptors, 4, inherit(number))?;
+    }
+    let rest = u32::try_from(first + 2).unwrap_or(u32::MAX);
+    at(Step::Descriptors, 5, fd::close_from(rest))?;
+    Ok(start)
+}
+
+/// By way of a number that is surely free.
+fn renumber(from: BorrowedFd<'_>, above: RawFd, number: RawFd) -> Result<OwnedFd> {
+    fd::place(fd::move_above(from, above)?.as_fd(), number)
+}
+
+fn inherit(number: RawFd) -> Result<()> {
+    fd::dup_at(fd::inherited(number)?, number, true)
+}
+
+fn take_terminal(terminal: OwnedFd) -> Result<()> {
+    ioctl_tiocsctty(&terminal)?;
+    for number in 0..3 {
+        fd::dup_at(terminal.as_fd(), number, true)?;
+    }
+    Ok(())
+}

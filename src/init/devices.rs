@@ -1,0 +1,99 @@
+//! `/dev`: nodes and links, by descriptor.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::resolve;
+use super::step::{Done, Step, at};
+use crate::plan::{Node, Plan};
+use crate::sys::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, major, makedev, minor, mknodat,
+    openat, symlinkat, unlinkat,
+};
+use crate::sys::process::umask;
+use crate::sys::{Errno, Result};
+
+/// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime-linux.md#dev-symbolic-links>
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"/proc/self/fd", c"fd"),
+    (c"/proc/self/fd/0", c"stdin"),
+    (c"/proc/self/fd/1", c"stdout"),
+    (c"/proc/self/fd/2", c"stderr"),
+    (c"/proc/kcore", c"core"),
+];
+
+/// Fills `/dev`, unless it is the host's.
+pub(super) fn make_all(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+    if !plan.rootfs.fill_dev {
+        return Ok(());
+    }
+    let dev = at(Step::Dev, 0, resolve::make_directory(root, c"dev", 0o755))?;
+    // The modes of the nodes are meant as they are written.
+    umask(Mode::empty());
+    for (index, node) in plan.rootfs.devices.iter().enumerate() {
+        at(Step::Device, index, make(node, root, dev.as_fd()))?;
+    }
+    for (target, name) in LINKS {
+        at(Step::DevLink, 0, link(target, dev.as_fd(), name))?;
+    }
+    at(Step::DevLink, 1, ptmx(dev.as_fd()))?;
+    umask(Mode::from_raw_mode(0o022));
+    Ok(())
+}
+
+fn make(node: &Node, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
+    let parent: OwnedFd;
+    let (parent, name) = match node.path.to_bytes().strip_prefix(b"dev/") {
+        Some(name) if !name.contains(&b'/') => {
+            let name = CStr::from_bytes_with_nul(&node.path.as_bytes_with_nul()[4..]);
+            (dev, name.map_err(|_| Errno::INVAL)?)
+        }
+        _ => {
+            let (directory, name) = resolve::make_parent(root, &node.path)?;
+            parent = directory;
+            (parent.as_fd(), name)
+        }
+    };
+    let device = makedev(node.major, node.minor);
+    match mknodat(parent, name, node.kind, Mode::from_raw_mode(node.mode), device) {
+        Err(Errno::EXIST) => return existing(node, parent, name),
+        other => other?,
+    }
+    if (node.uid, node.gid) == (0, 0) {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
+    chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// The image may have the very node already; another file there is an error,
+/// as the spec wants.
+fn existing(node: &Node, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    let found =
+        openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = fstat(&found)?;
+    let same_kind = FileType::from_raw_mode(stat.st_mode) == node.kind;
+    let same_number = (major(stat.st_rdev), minor(stat.st_rdev)) == (node.major, node.minor);
+    if same_kind && (same_number || node.kind == FileType::Fifo) {
+        Ok(())
+    } else {
+        Err(Errno::EXIST)
+    }
+}
+
+fn link(target: &CStr, dev: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    match symlinkat(target, dev, name) {
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// The container's terminals are those of its own devpts.
+fn ptmx(dev: BorrowedFd<'_>) -> Result<()> {
+    match symlinkat(c"pts/ptmx", dev, c"ptmx") {
+        Err(Errno::EXIST) => {}
+        other => return other,
+    }
+    unlinkat(dev, c"ptmx", AtFlags::empty())?;
+    symlinkat(c"pts/ptmx", dev, c"ptmx")
+}

@@ -1,0 +1,103 @@
+//! The container's init: all that runs between clone and exec.
+//!
+//! This is the child's code, and only it. It has the plan in its copy of the
+//! parent's memory, makes system calls, and reports by eight-byte messages.
+//! It allocates nothing, formats nothing and never returns: [`run`] ends in
+//! `execve` or `_exit`.
+
+mod cgroups;
+mod console;
+mod copy_up;
+mod credentials;
+mod descriptors;
+mod devices;
+mod exec;
+mod hooks;
+mod mounts;
+mod namespaces;
+mod protect;
+mod resolve;
+mod rootfs;
+pub(crate) mod step;
+mod wait;
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
+
+use crate::link::wire::{self, MAX_TEXT, Message};
+use crate::plan::{Handles, Plan};
+use crate::sys::{self, Errno};
+use step::{Done, Failure, Step, at, failure};
+
+/// Whom the init reports to: the command that made it, later `start`.
+#[derive(Debug)]
+pub(crate) struct Report(pub(crate) OwnedFd);
+
+impl Report {
+    /// Tells that `step` is done.
+    fn done(&self, step: Step) -> Done {
+        let message = Message { step: step as u16, item: 0, errno: 0 };
+        at(step, 0, wire::send(self.0.as_fd(), message, b""))
+    }
+
+    /// Waits for the answer to `step`. The end of the stream is not one.
+    fn wait(&self, step: Step) -> Done {
+        match at(step, 0, wire::receive(self.0.as_fd(), &mut [0; MAX_TEXT]))? {
+            Some((message, _)) if message.step == step as u16 => Ok(()),
+            _ => Err(failure(step, 0, Errno::PIPE)),
+        }
+    }
+
+    fn failed(&self, failure: &Failure) {
+        let message =
+            Message { step: failure.step as u16, item: failure.item, errno: failure.errno };
+        // If nobody listens any more, nobody is left to be told.
+        let _ = wire::send(self.0.as_fd(), message, failure.text.as_bytes());
+    }
+}
+
+/// Runs in the child; ends by exec or exit.
+pub(crate) fn run(plan: &mut Plan, handles: &mut Handles, mut report: Report) -> ! {
+    let Err(failure) = sequence(plan, handles, &mut report);
+    report.failed(&failure);
+    sys::exit(1)
+}
+
+/// The child's part of the spec's lifecycle, in its order.
+/// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
+fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done<Infallible> {
+    cgroups::join(handles)?;
+    namespaces::die_with_parent()?;
+    namespaces::session(plan)?;
+    credentials::oom_score_adj(plan, handles)?;
+    namespaces::enter(plan, handles)?;
+    namespaces::set_names(plan)?;
+    namespaces::sysctl(plan, handles)?;
+
+    let root = rootfs::prepare(plan)?;
+    mounts::make_all(plan, root.as_fd())?;
+    devices::make_all(plan, root.as_fd())?;
+    if plan.pause_after_mounts {
+        report.done(Step::Mounted)?;
+        report.wait(Step::Mounted)?;
+    }
+    hooks::run_all(Step::CreateContainer, &plan.create_container, &plan.hook_states.creating)?;
+    rootfs::make_cwd(plan, root.as_fd())?;
+    let terminal = console::set_up(plan, handles, root.as_fd())?;
+    protect::all(plan, root.as_fd())?;
+    rootfs::switch(plan, root)?;
+
+    report.wait(Step::Recorded)?;
+    namespaces::outlive_parent()?;
+    credentials::drop_privileges(plan, terminal.as_ref())?;
+    exec::find_home(plan)?;
+    let program = exec::look_up(plan)?;
+    let start = descriptors::hand_over(plan, handles, report, terminal)?;
+    wait::open_for_start(&start)?;
+    report.done(Step::Created)?;
+
+    wait::for_start(&start, report)?;
+    hooks::run_all(Step::StartContainer, &plan.start_container, &plan.hook_states.created)?;
+    report.done(Step::Executing)?;
+    exec::become_program(plan, &program)
+}

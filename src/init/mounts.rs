@@ -1,0 +1,432 @@
+//! The container's mounts: made detached, attached by descriptor.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::step::{Done, Failure, Step, Text, at, failure};
+use super::{copy_up, resolve};
+use crate::plan::mounts::{Hierarchy, legacy_flags};
+use crate::plan::options::Attr;
+use crate::plan::{Bind, Filesystem, Kind, Mount, Plan};
+use crate::sys::fs::{CWD, Mode, StatVfsMountFlags, fstat, fstatvfs, mkdirat, symlinkat};
+use crate::sys::mount::{
+    self, FdPath, FsMountFlags, FsOpenFlags, MountAttr, MountAttrFlags, MountFlags,
+    MountPropagationFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen,
+};
+use crate::sys::{Errno, Result, io};
+
+/// Makes all mounts of the plan, in its order.
+pub(super) fn make_all(plan: &mut Plan, root: BorrowedFd<'_>) -> Done {
+    let own_cgroup_namespace = plan.has_cgroup_namespace;
+    for (index, mount) in plan.rootfs.mounts.iter_mut().enumerate() {
+        let made = match &mount.kind {
+            Kind::Bind(bind) => make_bind(index, mount, bind, root)?,
+            Kind::Filesystem(fs) => make_filesystem(index, mount, fs, root)?,
+            Kind::Remount => remount(index, mount, root)?,
+            Kind::Cgroup2 { fallback } => cgroup2(index, mount, fallback.as_deref(), root)?,
+            Kind::Cgroup1 { hierarchies, links } => {
+                let view = Cgroup1 { hierarchies, links, own_namespace: own_cgroup_namespace };
+                cgroup1(index, mount, &view, root)?
+            }
+        };
+        at(Step::Mount, index, set_tree_and_propagation(mount, made.as_fd()))?;
+        if mount.late_readonly {
+            mount.made = Some(made);
+        }
+    }
+    Ok(())
+}
+
+fn set_tree_and_propagation(mount: &Mount, made: BorrowedFd<'_>) -> Result<()> {
+    if !mount.tree.is_empty() {
+        set_attr(made, true, &attr_of(mount.tree))?;
+    }
+    for flags in &mount.propagation {
+        let flags = MountPropagationFlags::from_bits_retain(*flags);
+        let recursive = flags.contains(MountPropagationFlags::REC);
+        let propagation = u64::from((flags - MountPropagationFlags::REC).bits());
+        let attr = MountAttr { propagation, ..MountAttr::default() };
+        match mount::mount_setattr(made, recursive, &attr) {
+            Err(Errno::NOSYS) => mount::mount_change(FdPath::new(made).as_c_str(), flags)?,
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// The host's file or directory, at the container's path.
+fn make_bind(index: usize, mount: &Mount, bind: &Bind, root: BorrowedFd<'_>) -> Done<OwnedFd> {
+    // A path of the host, which is trusted, links and all.
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if bind.recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let tree = match mount::open_tree(CWD, bind.source.as_c_str(), flags) {
+        Err(Errno::NOSYS) => return at(Step::Mount, index, legacy_bind(mount, bind, root)),
+        other => at(Step::Mount, index, other)?,
+    };
+    let target = at(Step::MountTarget, index, bind_target(mount, tree.as_fd(), root))?;
+    at(Step::Mount, index, refuse_inside_proc(mount, target.as_fd()))?;
+    if !mount.attr.is_empty() {
+        at(Step::Mount, index, set_attr(tree.as_fd(), false, &attr_of(mount.attr)))?;
+    }
+    at(Step::Mount, index, mount::attach(tree.as_fd(), target.as_fd()))?;
+    Ok(tree)
+}
+
+fn bind_target(mount: &Mount, source: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<OwnedFd> {
+    if resolve::is_directory(source)? {
+        resolve::make_directory(root, &mount.target, 0o755)
+    } else {
+        resolve::make_file(root, &mount.target)
+    }
+}
+
+/// With mount(2), for kernels before 5.2.
+fn legacy_bind(mount: &Mount, bind: &Bind, root: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let source = resolve::open_host(&bind.source)?;
+    let target = bind_target(mount, source.as_fd(), root)?;
+    refuse_inside_proc(mount, target.as_fd())?;
+    let mut flags = MountFlags::BIND;
+    if bind.recursive {
+        flags |= MountFlags::REC;
+    }
+    mount::mount(
+        FdPath::new(source.as_fd()).as_c_str(),
+        FdPath::new(target.as_fd()).as_c_str(),
+        c"",
+        flags,
+        None,
+    )?;
+    let made = resolve::in_root(root, &mount.target)?;
+    if !mount.attr.is_empty() {
+        set_attr(made.as_fd(), false, &attr_of(mount.attr))?;
+    }
+    Ok(made)
+}
+
+/// A new file system of the kernel.
+fn make_filesystem(
+    index: usize,
+    mount: &Mount,
+    fs: &Filesystem,
+    root: BorrowedFd<'_>,
+) -> Done<OwnedFd> {
+    let (target, existed) = at(Step::MountTarget, index, filesystem_target(mount, fs, root))?;
+    at(Step::Mount, index, refuse_inside_proc(mount, target.as_fd()))?;
+    let mode = if existed && fs.inherit_mode {
+        Some(at(Step::MountTarget, index, fstat(&target))?.st_mode & 0o7777)
+    } else {
+        None
+    };
+    let made = match detached(index, fs, mount.attr, mode) {
+        Err(failed) if Errno::from_raw_os_error(failed.errno) == Errno::NOSYS || !fs.by_fsopen => {
+            return at(Step::Mount, index, legacy_filesystem(mount, fs, target.as_fd(), root));
+        }
+        other => other?,
+    };
+    if mount.copy_up {
+        at(Step::CopyUp, index, copy_up::copy(target.as_fd(), made.as_fd()))?;
+    }
+    at(Step::Mount, index, mount::attach(made.as_fd(), target.as_fd()))?;
+    Ok(made)
+}
+
+/// The mount point, and whether the image had it already.
+fn filesystem_target(
+    mount: &Mount,
+    fs: &Filesystem,
+    root: BorrowedFd<'_>,
+) -> Result<(OwnedFd, bool)> {
+    let found = if fs.on_real_directory {
+        resolve::no_links(root, &mount.target)
+    } else {
+        resolve::in_root(root, &mount.target)
+    };
+    match found {
+        Ok(target) => Ok((target, true)),
+        Err(Errno::NOENT) => Ok((resolve::make_directory(root, &mount.target, 0o755)?, false)),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// A mount that is attached nowhere yet (`fsopen(2)`, Linux 5.2).
+fn detached(index: usize, fs: &Filesystem, attr: Attr, mode: Option<u32>) -> Done<OwnedFd> {
+    if !fs.by_fsopen {
+        return Err(failure(Step::Mount, index, Errno::NOSYS));
+    }
+    let context =
+        at(Step::Mount, index, fsopen(fs.fstype.as_c_str(), FsOpenFlags::FSOPEN_CLOEXEC))?;
+    let made = configure(context.as_fd(), fs, mode).and_then(|()| {
+        let attr = MountAttrFlags::from_bits_retain(u32::try_from(attr.set).unwrap_or(0));
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attr)
+    });
+    made.map_err(|errno| Failure {
+        text: said(context.as_fd()),
+        ..failure(Step::Mount, index, errno)
+    })
+}
+
+fn configure(context: BorrowedFd<'_>, fs: &Filesystem, mode: Option<u32>) -> Result<()> {
+    fsconfig_set_string(context, c"source", fs.source.as_c_str())?;
+    for (flag, name) in FS_FLAGS {
+        if fs.flags & flag.bits() != 0 {
+            fsconfig_set_flag(context, *name)?;
+        }
+    }
+    if let Some(mode) = mode {
+        fsconfig_set_string(context, c"mode", Octal::new(mode).as_c_str())?;
+    }
+    for (name, value) in &fs.options {
+        match value {
+            Some(value) => fsconfig_set_string(context, name.as_c_str(), value.as_c_str())?,
+            None => fsconfig_set_flag(context, name.as_c_str())?,
+        }
+    }
+    fsconfig_create(context)
+}
+
+/// The words of the mount API for flags of a file system.
+const FS_FLAGS: &[(MountFlags, &CStr)] = &[
+    (MountFlags::SYNCHRONOUS, c"sync"),
+    (MountFlags::DIRSYNC, c"dirsync"),
+    (MountFlags::LAZYTIME, c"lazytime"),
+    (MountFlags::PERMIT_MANDATORY_FILE_LOCKING, c"mand"),
+];
+
+/// What the file system says of its refusal: `e tmpfs: Unknown parameter 'x'`.
+fn said(context: BorrowedFd<'_>) -> Text {
+    Text::fill(|buffer| {
+        let got = io::read(context, &mut buffer[..]).unwrap_or(0).min(buffer.len());
+        // A letter for the kind of message and a space come first.
+        let skip = if got > 2 && buffer[1] == b' ' { 2 } else { 0 };
+        buffer.copy_within(skip..got, 0);
+        got - skip
+    })
+}
+
+/// With mount(2): for kernels before 5.2, and for what the mount API cannot
+/// say.
+fn legacy_filesystem(
+    mount: &Mount,
+    fs: &Filesystem,
+    target: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+) -> Result<OwnedFd> {
+    let mut flags = MountFlags::from_bits_retain(fs.flags);
+    if mount.late_readonly {
+        flags -= MountFlags::RDONLY;
+    }
+    let data = (!fs.data.is_empty()).then_some(fs.data.as_c_str());
+    mount::mount(
+        fs.source.as_c_str(),
+        FdPath::new(target).as_c_str(),
+        fs.fstype.as_c_str(),
+        flags,
+        data,
+    )?;
+    let made = resolve::in_root(root, &mount.target)?;
+    if mount.copy_up {
+        copy_up::copy(target, made.as_fd())?;
+    }
+    Ok(made)
+}
+
+/// `remount` changes the flags of what is mounted there.
+fn remount(index: usize, mount: &Mount, root: BorrowedFd<'_>) -> Done<OwnedFd> {
+    let target = at(Step::MountTarget, index, resolve::in_root(root, &mount.target))?;
+    at(Step::Mount, index, set_attr(target.as_fd(), false, &attr_of(mount.attr)))?;
+    Ok(target)
+}
+
+/// cgroup v2. Where the kernel refuses a mount (no namespace of its own below
+/// a user namespace), the container's directory is bound instead.
+fn cgroup2(
+    index: usize,
+    mount: &Mount,
+    fallback: Option<&CStr>,
+    root: BorrowedFd<'_>,
+) -> Done<OwnedFd> {
+    let target = at(Step::MountTarget, index, resolve::make_directory(root, &mount.target, 0o755))?;
+    let fs = CgroupFs { fstype: c"cgroup2", flag: None, name: None };
+    let made = match (fs.detached(mount.attr), fallback) {
+        (Err(Errno::PERM | Errno::BUSY | Errno::NOSYS), Some(source)) => {
+            at(Step::Mount, index, bound(source, mount.attr))?
+        }
+        (other, _) => at(Step::Mount, index, other)?,
+    };
+    at(Step::Mount, index, mount::attach(made.as_fd(), target.as_fd()))?;
+    Ok(made)
+}
+
+/// How cgroup v1 is shown in the container.
+struct Cgroup1<'p> {
+    hierarchies: &'p [Hierarchy],
+    links: &'p [(std::ffi::CString, std::ffi::CString)],
+    own_namespace: bool,
+}
+
+/// A tmpfs with a directory for each hierarchy, as on the host.
+fn cgroup1(index: usize, mount: &Mount, view: &Cgroup1<'_>, root: BorrowedFd<'_>) -> Done<OwnedFd> {
+    let target = at(Step::MountTarget, index, resolve::make_directory(root, &mount.target, 0o755))?;
+    let writable = Attr { set: mount.attr.set & !mount::MOUNT_ATTR_RDONLY, clear: 0 };
+    let tmpfs = at(Step::Mount, index, cgroup_tmpfs(writable))?;
+    at(Step::Mount, index, mount::attach(tmpfs.as_fd(), target.as_fd()))?;
+    for hierarchy in view.hierarchies {
+        at(
+            Step::Mount,
+            index,
+            cgroup1_hierarchy(hierarchy, view.own_namespace, mount.attr, tmpfs.as_fd()),
+        )?;
+    }
+    for (to, name) in view.links {
+        at(Step::Mount, index, symlinkat(to.as_c_str(), &tmpfs, name.as_c_str()))?;
+    }
+    if mount.attr.set & mount::MOUNT_ATTR_RDONLY != 0 {
+        let readonly = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+        at(Step::Mount, index, set_attr(tmpfs.as_fd(), false, &readonly))?;
+    }
+    Ok(tmpfs)
+}
+
+fn cgroup_tmpfs(attr: Attr) -> Result<OwnedFd> {
+    let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"source", c"tmpfs")?;
+    fsconfig_set_string(&context, c"mode", c"755")?;
+    fsconfig_create(&context)?;
+    fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::from_bits_retain(u32::try_from(attr.set).unwrap_or(0)),
+    )
+}
+
+fn cgroup1_hierarchy(
+    hierarchy: &Hierarchy,
+    own_namespace: bool,
+    attr: Attr,
+    tmpfs: BorrowedFd<'_>,
+) -> Result<()> {
+    mkdirat(tmpfs, hierarchy.name.as_c_str(), Mode::from_raw_mode(0o755))?;
+    let target = resolve::in_root(tmpfs, &hierarchy.name)?;
+    let made = match (own_namespace, hierarchy.controllers.to_bytes()) {
+        (true, b"") => CgroupFs { fstype: c"cgroup2", flag: None, name: None }.detached(attr)?,
+        (true, controllers) if controllers.starts_with(b"name=") => {
+            let name = CStr::from_bytes_with_nul(&hierarchy.controllers.as_bytes_with_nul()[5..]);
+            let name = name.map_err(|_| Errno::INVAL)?;
+            CgroupFs { fstype: c"cgroup", flag: None, name: Some(name) }.detached(attr)?
+        }
+        (true, _) => CgroupFs { fstype: c"cgroup", flag: Some(&hierarchy.controllers), name: None }
+            .detached(attr)?,
+        (false, _) => bound(&hierarchy.source, attr)?,
+    };
+    mount::attach(made.as_fd(), target.as_fd())
+}
+
+/// A cgroup file system, rooted at this process's cgroup namespace.
+struct CgroupFs<'p> {
+    fstype: &'p CStr,
+    /// A controller, or several with commas.
+    flag: Option<&'p CStr>,
+    /// A hierarchy without controllers.
+    name: Option<&'p CStr>,
+}
+
+impl CgroupFs<'_> {
+    fn detached(&self, attr: Attr) -> Result<OwnedFd> {
+        let context = fsopen(self.fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(&context, c"source", c"cgroup")?;
+        if let Some(controllers) = self.flag {
+            let mut one = resolve::PathBuffer::new();
+            for controller in controllers.to_bytes().split(|byte| *byte == b',') {
+                one.set(controller)?;
+                fsconfig_set_flag(&context, one.as_c_str()?)?;
+            }
+        }
+        if let Some(name) = self.name {
+            fsconfig_set_flag(&context, c"none")?;
+            fsconfig_set_string(&context, c"name", name)?;
+        }
+        fsconfig_create(&context)?;
+        let attr = MountAttrFlags::from_bits_retain(u32::try_from(attr.set).unwrap_or(0));
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attr)
+    }
+}
+
+/// A detached bind mount of a directory of the host.
+fn bound(source: &CStr, attr: Attr) -> Result<OwnedFd> {
+    let tree = mount::open_tree(
+        CWD,
+        source,
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
+    )?;
+    set_attr(tree.as_fd(), false, &attr_of(attr))?;
+    Ok(tree)
+}
+
+/// The text of the plan keeps mounts out of `/proc`; this keeps them out when
+/// a symbolic link of the image leads there.
+fn refuse_inside_proc(mount: &Mount, target: BorrowedFd<'_>) -> Result<()> {
+    let by_name = mount.target.as_bytes();
+    let allowed = by_name == b"proc" || by_name.starts_with(b"proc/");
+    if !allowed && resolve::is_procfs(target)? { Err(Errno::LOOP) } else { Ok(()) }
+}
+
+/// `mount_setattr(2)`, or what mount(2) can do of it.
+pub(super) fn set_attr(made: BorrowedFd<'_>, recursive: bool, attr: &MountAttr) -> Result<()> {
+    match mount::mount_setattr(made, recursive, attr) {
+        Err(Errno::NOSYS) if !recursive => legacy_set_attr(made, attr),
+        other => other,
+    }
+}
+
+/// Keeps the flags that the mount has, for mount(2) sets them all at once.
+fn legacy_set_attr(made: BorrowedFd<'_>, attr: &MountAttr) -> Result<()> {
+    let now = fstatvfs(made)?.f_flag;
+    let keep = [
+        (StatVfsMountFlags::RDONLY, mount::MOUNT_ATTR_RDONLY),
+        (StatVfsMountFlags::NOSUID, mount::MOUNT_ATTR_NOSUID),
+        (StatVfsMountFlags::NODEV, mount::MOUNT_ATTR_NODEV),
+        (StatVfsMountFlags::NOEXEC, mount::MOUNT_ATTR_NOEXEC),
+        (StatVfsMountFlags::NOATIME, mount::MOUNT_ATTR_NOATIME),
+        (StatVfsMountFlags::NODIRATIME, mount::MOUNT_ATTR_NODIRATIME),
+    ];
+    let has =
+        keep.iter().filter(|(flag, _)| now.contains(*flag)).fold(0, |has, (_, bit)| has | bit);
+    let flags = legacy_flags(Attr { set: has & !attr.clear | attr.set, clear: 0 });
+    mount::mount_remount(
+        FdPath::new(made).as_c_str(),
+        MountFlags::BIND | MountFlags::from_bits_retain(flags),
+        c"",
+    )
+}
+
+fn attr_of(attr: Attr) -> MountAttr {
+    MountAttr { set: attr.set, clear: attr.clear, ..MountAttr::default() }
+}
+
+/// A file mode as text.
+struct Octal([u8; 6]);
+
+impl Octal {
+    fn new(mode: u32) -> Self {
+        let digit = |shift: u32| b'0' + u8::try_from(mode >> shift & 7).unwrap_or(0);
+        Self([b'0', digit(9), digit(6), digit(3), digit(0), 0])
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"755")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_octal() {
+        assert_eq!(Octal::new(0o1777).as_c_str(), c"01777");
+        assert_eq!(Octal::new(0o755).as_c_str(), c"00755");
+    }
+}

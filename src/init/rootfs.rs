@@ -1,0 +1,117 @@
+//! The container's root: from a directory of the host to `/`.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::resolve;
+use super::step::{Done, Step, at};
+use crate::plan::{Plan, Switch};
+use crate::sys::fs::{CWD, Mode, OFlags, openat};
+use crate::sys::mount::{
+    self, FdPath, MountAttr, MountFlags, MountPropagationFlags as Propagation, UnmountFlags,
+    mount_change, unmount,
+};
+use crate::sys::process::{chdir, chroot, fchdir, pivot_root};
+use crate::sys::{Errno, Result};
+
+/// Cuts the mounts off from the host's and makes the root a mount of its own;
+/// gives its descriptor, by which everything below it is named.
+pub(super) fn prepare(plan: &Plan) -> Done<OwnedFd> {
+    let rootfs = &plan.rootfs;
+    // Opened here: a descriptor of the parent's would name the host's mount.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = at(Step::Rootfs, 0, openat(CWD, rootfs.path.as_c_str(), flags, Mode::empty()))?;
+    if rootfs.switch == Switch::Chroot {
+        return Ok(directory);
+    }
+    let flags = Propagation::from_bits_retain(rootfs.propagation);
+    at(Step::Propagation, 0, mount_change(c"/", flags))?;
+    if rootfs.final_propagation.is_some() {
+        at(Step::Propagation, 1, parent_private(plan))?;
+    }
+    at(Step::Rootfs, 0, bind_on_itself(plan, directory.as_fd()))
+}
+
+/// `pivot_root(2)` wants a mount, and one that is not shared.
+fn bind_on_itself(plan: &Plan, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let tree = match mount::clone_tree(directory, true) {
+        Err(Errno::NOSYS) => return legacy_bind_on_itself(plan, directory),
+        other => other?,
+    };
+    mount::attach(tree.as_fd(), directory)?;
+    Ok(tree)
+}
+
+/// With mount(2), for kernels before 5.2. The host's path is walked once more
+/// because only a walk crosses into the new mount; it is not the container's.
+fn legacy_bind_on_itself(plan: &Plan, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let path = FdPath::new(directory);
+    mount::mount(path.as_c_str(), path.as_c_str(), c"", MountFlags::BIND | MountFlags::REC, None)?;
+    openat(CWD, plan.rootfs.path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Makes the mount that the rootfs lies in private: `pivot_root(2)` refuses
+/// one that is shared, and the bind mount must not reach the host.
+fn parent_private(plan: &Plan) -> Result<()> {
+    let mut path = resolve::PathBuffer::new();
+    let mut bytes = plan.rootfs.path.as_bytes();
+    loop {
+        path.set(if bytes.is_empty() { b"/" } else { bytes })?;
+        match mount_change(path.as_c_str()?, Propagation::PRIVATE) {
+            // Not the top of a mount: look further up.
+            Err(Errno::INVAL) if !bytes.is_empty() => {
+                let slash = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                bytes = &bytes[..slash];
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Makes the working directory if the image has none.
+pub(super) fn make_cwd(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+    match resolve::make_directory(root, &plan.rootfs.cwd, 0o755) {
+        // Whether it can be entered is seen when it is.
+        Ok(_) | Err(Errno::LOOP | Errno::NOTDIR | Errno::ACCESS) => Ok(()),
+        Err(errno) => at(Step::Cwd, 0, Err(errno)),
+    }
+}
+
+/// Makes `root` the root, and the host's mounts unreachable.
+pub(super) fn switch(plan: &Plan, root: OwnedFd) -> Done {
+    at(Step::Pivot, 0, fchdir(&root))?;
+    match plan.rootfs.switch {
+        Switch::Pivot => at(Step::Pivot, 1, pivot(plan))?,
+        Switch::Move => at(Step::Pivot, 2, move_to_root())?,
+        Switch::Chroot => at(Step::Pivot, 3, chroot(c"."))?,
+    }
+    at(Step::Pivot, 4, chdir(c"/"))?;
+    if let Some(flags) = plan.rootfs.final_propagation {
+        at(Step::RootPropagation, 0, mount_change(c"/", Propagation::from_bits_retain(flags)))?;
+    }
+    Ok(())
+}
+
+/// Old and new root change places at the same mount point, so no directory
+/// is needed for the old one (`pivot_root(2)`, "pivot_root(".", ".")").
+fn pivot(plan: &Plan) -> Result<()> {
+    pivot_root(c".", c".")?;
+    if plan.rootfs.final_propagation.is_some() {
+        // The unmounting below must not reach the host.
+        mount_change(c".", Propagation::DOWNSTREAM | Propagation::REC)?;
+    }
+    unmount(c".", UnmountFlags::DETACH)
+}
+
+/// For a host root that cannot be pivoted (an initramfs). A full procfs or
+/// sysfs of the host that stays mounted below us would unmask the container's,
+/// so `MS_MOVE` covers all of them with the new root.
+fn move_to_root() -> Result<()> {
+    mount::mount_move(c".", c"/")?;
+    chroot(c".")
+}
+
+/// Sets the mount at `root` read-only; mounts below it stay as they are.
+pub(super) fn make_readonly(root: BorrowedFd<'_>) -> Result<()> {
+    let attr = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
+    super::mounts::set_attr(root, false, &attr)
+}

@@ -1,0 +1,4 @@
+//! The two ends of a launch: the runtime and the container's init.
+
+pub(crate) mod parent;
+pub(crate) mod wire;

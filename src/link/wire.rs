@@ -1,0 +1,95 @@
+//! Messages between the runtime and the container's init.
+//!
+//! A message is eight bytes on a `SOCK_SEQPACKET` socket: a step, an item of
+//! that step (the index of a mount, say) and an errno. Both sides have the
+//! same plan, so that is all a failure needs; the parent finds the words. What
+//! a file system or a hook said of its failure may follow, as text.
+//!
+//! The end of the stream is never an answer: it only means that the other side
+//! is gone, and the pidfd tells how.
+
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
+
+use crate::sys::{Errno, Result, io, net};
+
+/// Text that may follow a message, in bytes.
+pub(crate) const MAX_TEXT: usize = 1024;
+
+/// One message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// A number that both sides know.
+    pub(crate) step: u16,
+    pub(crate) item: u16,
+    /// 0 when the step is done; an errno; below 0 a wait status.
+    pub(crate) errno: i32,
+}
+
+impl Message {
+    const SIZE: usize = 8;
+
+    fn to_bytes(self) -> [u8; Self::SIZE] {
+        let [a, b] = self.step.to_ne_bytes();
+        let [c, d] = self.item.to_ne_bytes();
+        let [e, f, g, h] = self.errno.to_ne_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
+    fn from_bytes([a, b, c, d, e, f, g, h]: [u8; Self::SIZE]) -> Self {
+        Self {
+            step: u16::from_ne_bytes([a, b]),
+            item: u16::from_ne_bytes([c, d]),
+            errno: i32::from_ne_bytes([e, f, g, h]),
+        }
+    }
+}
+
+/// Sends `message`; `EPIPE` when the other side is gone.
+pub(crate) fn send(socket: BorrowedFd<'_>, message: Message, text: &[u8]) -> Result<()> {
+    let bytes = message.to_bytes();
+    let parts = [IoSlice::new(&bytes), IoSlice::new(&text[..text.len().min(MAX_TEXT)])];
+    io::retry_on_intr(|| {
+        net::sendmsg(
+            socket,
+            &parts,
+            &mut net::SendAncillaryBuffer::default(),
+            net::SendFlags::NOSIGNAL,
+        )
+    })
+    .map(drop)
+}
+
+/// Waits for a message; its text goes into `text`. `None` is the end of the
+/// stream.
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    text: &mut [u8; MAX_TEXT],
+) -> Result<Option<(Message, usize)>> {
+    let mut packet = [0u8; Message::SIZE + MAX_TEXT];
+    let (_, got) =
+        io::retry_on_intr(|| net::recv(socket, &mut packet[..], net::RecvFlags::empty()))?;
+    match packet[..got].split_first_chunk() {
+        _ if got == 0 => Ok(None),
+        None => Err(Errno::BADMSG),
+        Some((head, tail)) => {
+            text[..tail.len()].copy_from_slice(tail);
+            Ok(Some((Message::from_bytes(*head), tail.len())))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_survives_the_wire() {
+        for message in [
+            Message { step: 0, item: 0, errno: 0 },
+            Message { step: 7, item: u16::MAX, errno: i32::MIN },
+        ] {
+            assert_eq!(Message::from_bytes(message.to_bytes()), message);
+        }
+    }
+}

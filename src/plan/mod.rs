@@ -1,0 +1,167 @@
+//! The plan: all that the container's init will do, decided beforehand.
+//!
+//! The parent turns `config.json` and the command's options into a [`Plan`] of
+//! C strings, flags and numbers. The child has it because clone copies memory:
+//! nothing is sent, parsed or allocated between clone and exec. This module is
+//! pure: it makes no system call, so every decision can be unit-tested.
+
+pub(crate) mod credentials;
+pub(crate) mod devices;
+pub(crate) mod hooks;
+pub(crate) mod mounts;
+pub(crate) mod namespaces;
+pub(crate) mod options;
+pub(crate) mod paths;
+pub(crate) mod process;
+pub(crate) mod rootfs;
+pub(crate) mod sysctl;
+
+use std::ffi::{CStr, CString};
+use std::os::fd::OwnedFd;
+
+use crate::error::{Error, Result};
+use crate::spec;
+
+pub(crate) use credentials::Credentials;
+pub(crate) use devices::Node;
+pub(crate) use hooks::ChildHook;
+pub(crate) use mounts::{Bind, Filesystem, Kind, Mount};
+pub(crate) use namespaces::Namespaces;
+pub(crate) use process::Process;
+pub(crate) use rootfs::{Rootfs, Switch};
+
+/// The name (`comm`) of a container's init until it executes its program.
+pub(crate) const INIT_NAME: &CStr = c"minke:init";
+
+/// What the init of a container does, from clone to exec.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Namespaces to make and to join.
+    pub(crate) namespaces: Namespaces,
+    /// `CLONE_NEWCGROUP` where the child makes its cgroup namespace itself,
+    /// because on cgroup v1 it is not in its cgroups before; else 0.
+    pub(crate) unshare_cgroup: u64,
+    /// Whether the clone makes, or the child joins, a cgroup namespace.
+    pub(crate) has_cgroup_namespace: bool,
+    /// Name of the session keyring to join, unless `--no-new-keyring`.
+    pub(crate) keyring: Option<CString>,
+    /// The file system that the container sees.
+    pub(crate) rootfs: Rootfs,
+    /// `sethostname(2)`.
+    pub(crate) hostname: Option<CString>,
+    /// `setdomainname(2)`.
+    pub(crate) domainname: Option<CString>,
+    /// Files below `/proc/sys`, and what to write there.
+    pub(crate) sysctl: Vec<sysctl::Write>,
+    /// What hooks read.
+    pub(crate) hook_states: HookStates,
+    /// Run in the container's namespaces, before `pivot_root`.
+    pub(crate) create_container: Vec<ChildHook>,
+    /// Run in the container, before its program.
+    pub(crate) start_container: Vec<ChildHook>,
+    /// The container's program.
+    pub(crate) process: Process,
+    /// Descriptors from 3 on that the program inherits.
+    pub(crate) preserve_fds: u32,
+    /// Whether the parent has work to do once the mounts are made.
+    pub(crate) pause_after_mounts: bool,
+}
+
+/// The container's state as JSON, for the hooks that its init runs: what comes
+/// before its pid, which only the child knows, and what after it.
+#[derive(Debug, Default)]
+pub(crate) struct HookStates {
+    pub(crate) creating: [Vec<u8>; 2],
+    pub(crate) created: [Vec<u8>; 2],
+}
+
+/// Descriptors that the parent opens for the child.
+#[derive(Debug)]
+pub(crate) struct Handles {
+    /// The host's procfs, by which every procfs file is written: the one that
+    /// the container sees may be covered by an image's volume.
+    pub(crate) proc: OwnedFd,
+    /// Namespaces that the child enters, in the plan's order.
+    pub(crate) namespaces: Vec<OwnedFd>,
+    /// `tasks` files of cgroup v1 directories; the child writes itself there.
+    pub(crate) tasks: Vec<OwnedFd>,
+    /// Listens for `start`.
+    pub(crate) start: OwnedFd,
+    /// Where the terminal's master goes.
+    pub(crate) console: Option<OwnedFd>,
+}
+
+/// What the command line adds to `config.json`.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// Container ID.
+    pub(crate) id: String,
+    /// Absolute path of the bundle.
+    pub(crate) bundle: String,
+    /// `--no-pivot`.
+    pub(crate) no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub(crate) no_new_keyring: bool,
+    /// `--preserve-fds`, with those of socket activation.
+    pub(crate) preserve_fds: u32,
+    /// How the container sees cgroups, for `cgroup` mounts.
+    pub(crate) cgroup_view: mounts::CgroupView,
+}
+
+/// Plans the init of a new container. `config` has passed `check`.
+pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan> {
+    let linux = config.linux();
+    let mut namespaces = namespaces::plan(linux)?;
+    let has_cgroup_namespace = namespaces.has(namespaces::CLONE_NEWCGROUP);
+    let mut unshare_cgroup = 0;
+    if !matches!(options.cgroup_view, mounts::CgroupView::Unified(_)) {
+        unshare_cgroup = namespaces.new & namespaces::CLONE_NEWCGROUP;
+        namespaces.new &= !unshare_cgroup;
+    }
+    let start_container = hooks::plan("startContainer", &config.hooks.start_container)?;
+    Ok(Plan {
+        rootfs: rootfs::plan(config, options, &namespaces)?,
+        unshare_cgroup,
+        has_cgroup_namespace,
+        hook_states: HookStates::default(),
+        keyring: (!options.no_new_keyring)
+            .then(|| c_string("id", &format!("_ses.{}", options.id)))
+            .transpose()?,
+        hostname: config
+            .hostname
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .map(|h| c_string("hostname", h))
+            .transpose()?,
+        domainname: config
+            .domainname
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .map(|d| c_string("domainname", d))
+            .transpose()?,
+        sysctl: sysctl::plan(&linux.sysctl, &namespaces)?,
+        create_container: hooks::plan("createContainer", &config.hooks.create_container)?,
+        start_container,
+        process: process::plan(config)?,
+        preserve_fds: options.preserve_fds,
+        pause_after_mounts: !config.hooks.prestart.is_empty()
+            || !config.hooks.create_runtime.is_empty(),
+        namespaces,
+    })
+}
+
+/// A string for the kernel; `field` says where it came from.
+pub(crate) fn c_string(field: &str, text: &str) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::config(field, "must not contain a NUL byte"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_in_config_is_told_with_its_field() {
+        let e = c_string("process.args[1]", "a\0b").unwrap_err();
+        assert_eq!(e.to_string(), "config.json: process.args[1]: must not contain a NUL byte");
+    }
+}

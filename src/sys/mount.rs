@@ -1,0 +1,120 @@
+//! Mounts as descriptors: the mount API of Linux 5.2 and 5.12, and mount(2)
+//! where the kernel is older.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+pub(crate) use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
+    fsopen, mount, mount_change, mount_move, mount_remount, move_mount, open_tree, unmount,
+};
+
+use super::{Result, check};
+
+pub(crate) const MOUNT_ATTR_RDONLY: u64 = 0x01;
+pub(crate) const MOUNT_ATTR_NOSUID: u64 = 0x02;
+pub(crate) const MOUNT_ATTR_NODEV: u64 = 0x04;
+pub(crate) const MOUNT_ATTR_NOEXEC: u64 = 0x08;
+/// All the bits that say how access times are kept; `RELATIME` is none set.
+pub(crate) const MOUNT_ATTR_ATIME: u64 = 0x70;
+pub(crate) const MOUNT_ATTR_NOATIME: u64 = 0x10;
+pub(crate) const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
+pub(crate) const MOUNT_ATTR_NODIRATIME: u64 = 0x80;
+/// Linux 5.14.
+pub(crate) const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
+
+/// `struct mount_attr` of mount_setattr(2).
+#[repr(C)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MountAttr {
+    /// `MOUNT_ATTR_*` bits to set.
+    pub(crate) set: u64,
+    /// `MOUNT_ATTR_*` bits to clear first.
+    pub(crate) clear: u64,
+    /// `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE` or `MS_UNBINDABLE`, or 0.
+    pub(crate) propagation: u64,
+    /// A user namespace, with `MOUNT_ATTR_IDMAP`.
+    pub(crate) userns_fd: u64,
+}
+
+/// `mount_setattr(2)` (Linux 5.12) on the mount that `mount` is the root of.
+///
+/// # Errors
+///
+/// `EPERM` when a flag is locked by a more privileged mount namespace,
+/// `EINVAL` for what the file system cannot do.
+pub(crate) fn mount_setattr(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    attr: &MountAttr,
+) -> Result<()> {
+    const AT_RECURSIVE: libc::c_int = 0x8000;
+    let flags = libc::AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
+    // SAFETY: an empty C string, and a whole `mount_attr` that is only read.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const *attr,
+            size_of::<MountAttr>(),
+        )
+    })
+    .map(drop)
+}
+
+/// A detached copy of the mount at `from`, an `O_PATH` descriptor
+/// (`open_tree(2)`, Linux 5.2).
+pub(crate) fn clone_tree(from: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(from, c"", flags)
+}
+
+/// Attaches a detached mount on top of what `target` is open on
+/// (`move_mount(2)`, Linux 5.2). No path is walked.
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
+    move_mount(
+        mount,
+        c"",
+        target,
+        c"",
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
+    )
+}
+
+/// `/proc/self/fd/N` as a C string, for calls that take only a path.
+#[derive(Debug)]
+pub(crate) struct FdPath([u8; 32]);
+
+impl FdPath {
+    /// The path that leads to `fd`.
+    pub(crate) fn new(fd: BorrowedFd<'_>) -> Self {
+        let mut text = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        let mut digits = [0u8; 10];
+        let mut number = fd.as_raw_fd().unsigned_abs();
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        let len = digits.len() - at;
+        text[14..14 + len].copy_from_slice(&digits[at..]);
+        Self(text)
+    }
+
+    /// The path as C sees it.
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.0).unwrap_or(c"/proc/self/fd/0")
+    }
+}

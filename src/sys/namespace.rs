@@ -1,0 +1,31 @@
+//! `setns(2)`, `unshare(2)` and what a namespace file is.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::{Result, check};
+
+/// `setns(2)`: enters the namespace behind `fd`, which must be of `kind`
+/// (one `CLONE_NEW*` flag).
+pub(crate) fn setns(fd: BorrowedFd<'_>, kind: u64) -> Result<()> {
+    // SAFETY: a live descriptor and a number.
+    check(unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), kind) }).map(drop)
+}
+
+/// `unshare(2)` with `CLONE_NEW*` flags.
+pub(crate) fn unshare(kinds: u64) -> Result<()> {
+    // SAFETY: CLONE_NEW* flags only: none of them makes memory or descriptors
+    // of this process invalid.
+    check(unsafe { libc::syscall(libc::SYS_unshare, kinds) }).map(drop)
+}
+
+/// `ioctl_nsfs(2)`: the `CLONE_NEW*` flag of a namespace file (Linux 4.11).
+///
+/// # Errors
+///
+/// `ENOTTY` if it is not a namespace file.
+pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<u64> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: this request takes no argument and writes nothing.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE) };
+    Ok(check(libc::c_long::from(ret))?.cast_unsigned())
+}

@@ -1,0 +1,81 @@
+//! Signals: which ones we hear of, and by which descriptor.
+
+use std::os::fd::OwnedFd;
+use std::ptr;
+
+use super::{Result, check, fd};
+
+pub(crate) const SIGCHLD: i32 = libc::SIGCHLD;
+pub(crate) const SIGURG: i32 = libc::SIGURG;
+pub(crate) const SIGWINCH: i32 = libc::SIGWINCH;
+
+/// Blocks every signal and gives a `signalfd(2)` that reads them.
+pub(crate) fn block_all() -> Result<OwnedFd> {
+    // SAFETY: `sigset_t` is plain data; sigfillset fills it.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `all` is a live sigset_t.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // SAFETY: a whole set in, nothing out.
+    check(libc::c_long::from(unsafe {
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const all, ptr::null_mut())
+    }))?;
+    // SAFETY: -1 asks for a new descriptor for the whole set.
+    let number =
+        unsafe { libc::signalfd(-1, &raw const all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    fd::owned(check(libc::c_long::from(number))?)
+}
+
+/// Gives the container's program the signals as a new program expects them:
+/// none blocked, none ignored (ignored ones would survive exec).
+pub(crate) fn reset() {
+    // SAFETY: zeroes are an empty sigset_t.
+    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: a whole set in, nothing out.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL is valid for every signal; EINVAL for SIGKILL,
+        // SIGSTOP and libc's own two is of no interest.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// The number and the sender's code of the next signal, if there is one.
+pub(crate) fn next(signals: &OwnedFd) -> Result<Option<i32>> {
+    let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
+    match rustix::io::read(signals, &mut info) {
+        Ok(_) => Ok(Some(i32::from_ne_bytes([info[0], info[1], info[2], info[3]]))),
+        Err(rustix::io::Errno::AGAIN) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// `alarm(2)`: `SIGALRM` after `seconds`, interrupting a blocking call; 0
+/// takes it back.
+pub(crate) fn alarm(seconds: u32) {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: zeroes are valid for sigaction (no flags: SA_RESTART is off, so
+    // the blocked call returns EINTR).
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: a whole sigaction whose handler does nothing, so it is safe in
+    // any state of the program.
+    unsafe { libc::sigaction(libc::SIGALRM, &raw const action, ptr::null_mut()) };
+    // SAFETY: takes a number.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// `kill(2)` by number, real-time signals included.
+pub(crate) fn kill(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: plain numbers.
+    check(unsafe { libc::syscall(libc::SYS_kill, pid, signal) }).map(drop)
+}
+
+/// `pidfd_send_signal(2)` (Linux 5.1) by number, real-time signals included.
+pub(crate) fn send(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Result<()> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: a null siginfo means the one that kill(2) would send.
+    check(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, ptr::null::<u8>(), 0)
+    })
+    .map(drop)
+}
