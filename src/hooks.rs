@@ -20,6 +20,7 @@ const OUTPUT: usize = 1024;
 /// Runs `hooks.{kind}` in their order, each with `state` on its standard
 /// input; the first that fails is the last.
 pub(crate) fn run_all(kind: &'static str, hooks: &[Hook], state: &[u8]) -> Result<()> {
+    keep_descriptors();
     for (index, hook) in hooks.iter().enumerate() {
         run(hook, state).map_err(|cause| Error::Hook {
             kind,
@@ -33,11 +34,17 @@ pub(crate) fn run_all(kind: &'static str, hooks: &[Hook], state: &[u8]) -> Resul
 
 /// Runs the hooks that may only warn: the container is gone, whatever they say.
 pub(crate) fn run_all_warning(kind: &'static str, hooks: &[Hook], state: &[u8]) {
+    keep_descriptors();
     for (index, hook) in hooks.iter().enumerate() {
         if let Err(cause) = run(hook, state) {
             log::warn!("{}", Error::Hook { kind, index, path: hook.path.clone(), cause });
         }
     }
+}
+
+/// What the engine left open for the runtime is not for hooks.
+fn keep_descriptors() {
+    let _ = crate::sys::fd::cloexec_from(3);
 }
 
 /// Files in memory stand for both ends of pipes: a hook that does not read its

@@ -19,8 +19,9 @@ use std::time::SystemTime;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use serde::Serialize;
 
-use crate::error::{Error, words};
+use crate::error::{Doing, Error, Result, words};
 use crate::sys::Errno;
+use crate::sys::fs::{Access, access};
 use crate::time::rfc3339;
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
@@ -36,11 +37,30 @@ pub(crate) struct Setup {
 }
 
 /// Sends the lines of `log::warn!` and its like to where `setup` says.
-pub(crate) fn init(setup: Setup) {
+///
+/// # Errors
+///
+/// If the file cannot be written. It is not opened before there is a line for
+/// it: most commands have none.
+pub(crate) fn init(setup: Setup) -> Result<()> {
+    let writable = setup.file.as_deref().map_or(Ok(()), check_writable);
+    let setup = if writable.is_ok() { setup } else { Setup { file: None, ..setup } };
     let level = if setup.debug { LevelFilter::Debug } else { LevelFilter::Info };
     let logger = LOGGER.get_or_init(|| Logger { setup, sink: Mutex::default() });
     if log::set_logger(logger).is_ok() {
         log::set_max_level(level);
+    }
+    writable
+}
+
+fn check_writable(path: &Path) -> Result<()> {
+    let doing = || format!("open log file {path:?}");
+    match access(path, Access::WRITE_OK) {
+        Err(Errno::NOENT) => {
+            let parent = path.parent().unwrap_or(Path::new("/"));
+            access(parent, Access::WRITE_OK | Access::EXEC_OK).doing(doing)
+        }
+        other => other.doing(doing),
     }
 }
 

@@ -19,13 +19,13 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli::Invocation { global, command } = cli::parse(std::env::args_os().skip(1));
-    log::init(log::Setup {
+    let logging = log::init(log::Setup {
         file: global.log.clone(),
         json: global.log_format == cli::LogFormat::Json,
         debug: global.debug,
     });
     let name = command.as_ref().map(cli::Matches::name).unwrap_or_default();
-    match command.and_then(|matches| command::run(&global, &matches)) {
+    match logging.and(command).and_then(|matches| command::run(&global, &matches)) {
         Ok(code) => {
             log::release();
             ExitCode::from(code)

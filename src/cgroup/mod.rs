@@ -63,6 +63,8 @@ pub(crate) struct Cgroups {
 pub(crate) struct Entrance {
     /// One for each group, in their order.
     directories: Vec<OwnedFd>,
+    /// Whether all of them are new.
+    fresh: bool,
     /// Which of them is the v2 one.
     v2: Option<usize>,
     /// `tasks` of each v1 directory.
@@ -116,7 +118,10 @@ impl Cgroups {
                 made: 0,
             })
         };
-        let groups = host::hierarchies()?.into_iter().map(place).collect::<Result<_>>()?;
+        let mut groups: Vec<Group> =
+            host::hierarchies()?.into_iter().map(place).collect::<Result<_>>()?;
+        // Whoever is frozen can be killed only there, so it comes first.
+        groups.sort_by_key(|group| !v1::is_freezer(group));
         Ok(Self { groups })
     }
 
@@ -152,9 +157,10 @@ impl Cgroups {
 
     /// Makes the directories and opens them.
     pub(crate) fn make(&self) -> Result<Entrance> {
-        let mut entrance = Entrance::default();
+        let mut entrance = Entrance { fresh: true, ..Entrance::default() };
         for group in &self.groups {
             let (directory, fresh) = make_directory(&group.path)?;
+            entrance.fresh &= fresh;
             if !fresh {
                 self.refuse_used(group, directory.as_fd())?;
             }
@@ -211,19 +217,17 @@ impl Cgroups {
     /// Checks `linux.resources` and turns them into writes; touches nothing.
     pub(crate) fn limits<'r>(&self, resources: &'r Resources) -> Result<Limits<'r>> {
         const FIELD: &str = "linux.resources";
-        let devices = match resources.devices.as_slice() {
-            [] => None,
-            rules => Some(Ruleset::new(rules, &format!("{FIELD}.devices"))?),
-        };
+        // Without rules, too, a container has only the devices that all have.
+        let devices = Ruleset::new(&resources.devices, &format!("{FIELD}.devices"))?;
         let writes = if self.is_unified() {
             translate::v2(resources, FIELD)?
         } else {
-            translate::v1(resources, devices.as_ref(), FIELD)?
+            translate::v1(resources, Some(&devices), FIELD)?
         };
         for field in translate::ignored(resources) {
             log::warn!("config.json: {FIELD}.{field} has no effect any more and is ignored");
         }
-        Ok(Limits { writes, devices })
+        Ok(Limits { writes, devices: Some(devices) })
     }
 
     /// Sets the limits, by the directories that were opened to enter them.
@@ -240,14 +244,18 @@ impl Cgroups {
         };
         limits::apply(directory, &limits.writes)?;
         match (&limits.devices, entrance.v2()) {
-            (Some(rules), Some(cgroup)) if self.is_unified() => bpf::attach(cgroup, rules),
+            (Some(rules), Some(cgroup)) if self.is_unified() && entrance.fresh => {
+                bpf::attach(cgroup, rules)
+            }
+            (Some(rules), Some(cgroup)) if self.is_unified() => bpf::replace(cgroup, rules),
             _ => Ok(()),
         }
     }
 
-    /// Sends `SIGKILL` to every process of the container.
+    /// Sends `SIGKILL` to every process of the container. They are the same in
+    /// every hierarchy.
     pub(crate) fn kill_all(&self) -> Result<()> {
-        self.groups.iter().try_for_each(empty::kill_all)
+        self.groups.first().map_or(Ok(()), empty::kill_all)
     }
 
     /// Sends `signal` to every process of the container that is there now.

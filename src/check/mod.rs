@@ -4,15 +4,13 @@
 //! what its configuration asks for is worse than one that does not run.
 
 use crate::error::{Error, Result};
-use crate::plan::hooks;
-use crate::spec::{Config, Hook, Process};
+use crate::spec::{Config, Process};
 
 /// Checks the whole of `config`, apart from what planning checks.
 pub(crate) fn config(config: &Config) -> Result<()> {
     version(&config.oci_version)?;
     annotations(config)?;
     names(config)?;
-    all_hooks(config)?;
     supported_linux(config)?;
     config.process.as_ref().map_or(Ok(()), supported_process)
 }
@@ -53,21 +51,6 @@ fn names(config: &Config) -> Result<()> {
             Some(name) if name.len() > 64 => return Err(Error::config(field, "is over 64 bytes")),
             Some(_) => {}
         }
-    }
-    Ok(())
-}
-
-fn all_hooks(config: &Config) -> Result<()> {
-    let lists: [(&str, &[Hook]); 6] = [
-        ("prestart", &config.hooks.prestart),
-        ("createRuntime", &config.hooks.create_runtime),
-        ("createContainer", &config.hooks.create_container),
-        ("startContainer", &config.hooks.start_container),
-        ("poststart", &config.hooks.poststart),
-        ("poststop", &config.hooks.poststop),
-    ];
-    for (kind, list) in lists {
-        list.iter().enumerate().try_for_each(|(index, hook)| hooks::check(kind, index, hook))?;
     }
     Ok(())
 }

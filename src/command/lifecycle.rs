@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::print;
-use crate::cli::{Global, Matches};
-use crate::container::create::{Request, create as create_container};
+use crate::cli::{self, Global, Matches};
+use crate::container::create::{CgroupManager, Request, create as create_container};
 use crate::container::run::{Manner, run as run_container};
 use crate::container::state::State;
 use crate::container::store::Store;
@@ -47,7 +47,11 @@ fn request(global: &Global, matches: &Matches, detach: bool) -> Result<Request> 
         preserve_fds: u32::try_from(preserve_fds)
             .map_err(|_| Error::usage(format!("--preserve-fds: {preserve_fds} is out of range")))?,
         detach,
-        cgroup_manager: global.cgroup_manager,
+        cgroup_manager: match global.cgroup_manager {
+            cli::CgroupManager::Cgroupfs => CgroupManager::Cgroupfs,
+            cli::CgroupManager::Systemd => CgroupManager::Systemd,
+            cli::CgroupManager::Disabled => CgroupManager::Disabled,
+        },
     })
 }
 

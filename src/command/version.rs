@@ -16,8 +16,8 @@ pub(super) fn run() -> Result<()> {
 /// it, without an error; what calls itself runc 0.1 would be taken for an old,
 /// broken runc.
 fn text(version: &str, commit: Option<&str>) -> String {
-    let commit = commit.map(|commit| format!("commit: {commit}\n")).unwrap_or_default();
-    format!("minke version {version}\n{commit}spec: {VERSION}\n")
+    let commit = commit.unwrap_or("unknown");
+    format!("minke version {version}\ncommit: {commit}\nspec: {VERSION}\n")
 }
 
 #[cfg(test)]
@@ -27,6 +27,6 @@ mod tests {
     #[test]
     fn lines() {
         assert_eq!(text("0.1.0", Some("abc")), "minke version 0.1.0\ncommit: abc\nspec: 1.3.0\n");
-        assert_eq!(text("0.1.0", None), "minke version 0.1.0\nspec: 1.3.0\n");
+        assert_eq!(text("0.1.0", None), "minke version 0.1.0\ncommit: unknown\nspec: 1.3.0\n");
     }
 }

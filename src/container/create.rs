@@ -2,13 +2,13 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::status::Status;
 use super::store::{Container, InitId, Record, Store};
 use super::undo::Undo;
 use super::{guard, id, state};
 use crate::cgroup::{Cgroups, Entrance};
-use crate::cli::CgroupManager;
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::link::parent::{Init, launch};
@@ -43,6 +43,18 @@ pub(crate) struct Request {
     pub(crate) cgroup_manager: CgroupManager,
 }
 
+/// Who makes the container's cgroups.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CgroupManager {
+    /// We do, in the file system.
+    #[default]
+    Cgroupfs,
+    /// systemd does, over D-Bus.
+    Systemd,
+    /// Nobody: the container stays in the cgroup of the caller.
+    Disabled,
+}
+
 /// A container that waits for `start`.
 #[derive(Debug)]
 pub(crate) struct Created {
@@ -56,8 +68,9 @@ pub(crate) struct Created {
 /// Makes a container: steps 1 to 6 of the lifecycle.
 pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     guard::own_binary()?;
+    let phases = Phases(Instant::now());
     id::check(&request.id)?;
-    check_preserved(request.preserve_fds)?;
+    check_preserved(request.preserve_fds.saturating_add(listen_fds()))?;
     let bundle = absolute(request.bundle.as_deref().unwrap_or(Path::new(".")))?;
     let text = read_config(request, &bundle)?;
     let config = Config::parse(&text)?;
@@ -65,10 +78,12 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let (mut plan, mut record) = decide(&config, request, &bundle)?;
     let resources = config.linux().resources.as_ref().unwrap_or(NO_LIMITS);
     let limits = record.cgroups.limits(resources)?;
+    phases.done("the plan");
     // All that can be opened is opened before anything is made.
     let (console, terminal) = console(&config, request)?;
     let before_clone = open_namespaces(&plan.namespaces.join_before_clone)?;
     let namespaces = open_namespaces(&plan.namespaces.join)?;
+    refuse_host_sysctl(&plan, &namespaces)?;
     let proc = open_proc()?;
     check_rootfs(&plan)?;
 
@@ -80,34 +95,53 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     undo.push(|| warn(cgroups.remove()));
     let mut entrance = record.cgroups.make()?;
     let start = container.bind_start()?;
+    phases.done("state directory and cgroups");
     let tasks = std::mem::take(&mut entrance.tasks);
     let mut handles = Handles { proc, namespaces, tasks, start, console };
 
     let mut init = launch(&mut plan, &mut handles, &before_clone, entrance.v2())?;
     // From here on the child works, and so do we.
+    phases.done("the clone");
     drop(handles);
     record.init = InitId::of(init.pid());
     container.write_config(&text)?;
     container.write_state(&record)?;
-    let on_this_side = || {
-        if !init.pauses() {
-            return record.cgroups.set(&limits, &entrance);
-        }
+    if init.pauses() {
         init.wait_for(Step::Mounted)?;
-        record.cgroups.set(&limits, &entrance)?;
-        run_hooks(&config, &record)?;
-        init.answer(Step::Mounted);
-        Ok(())
+    }
+    record.cgroups.set(&limits, &entrance).map_err(|error| init.reason_or(error))?;
+    let hooked = || {
+        if init.pauses() {
+            run_hooks(&config, &record)?;
+            init.answer(Step::Mounted);
+        }
+        init.answer(Step::Recorded);
+        init.wait_for(Step::Created)
     };
-    on_this_side().map_err(|error| init.reason_or(error))?;
-    init.answer(Step::Recorded);
-    init.wait_for(Step::Created)?;
+    // A hook that fails ends the container's life, the end of it included.
+    if let Err(error) = hooked() {
+        drop(init);
+        drop(undo);
+        poststop_after(&error, &record);
+        return Err(error);
+    }
+    phases.done("the container's init");
     let pidfd = hand_out(request, &init)?;
     init.let_go();
     drop(init);
     undo.keep();
     drop(undo);
     Ok(Created { container, record, pidfd, terminal })
+}
+
+/// Tells in the debug log how long each part of `create` took, all counted
+/// from its beginning.
+struct Phases(Instant);
+
+impl Phases {
+    fn done(&self, what: &str) {
+        log::debug!("create: {what} done after {} us", self.0.elapsed().as_micros());
+    }
 }
 
 /// The plan, and what is to be written down of it.
@@ -123,12 +157,15 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         }
     };
     cgroups.note_missing();
+    let listen_fds = listen_fds();
     let options = plan::Options {
         id: request.id.clone(),
         bundle: bundle.to_owned(),
         no_pivot: request.no_pivot,
         no_new_keyring: request.no_new_keyring,
-        preserve_fds: request.preserve_fds,
+        preserve_fds: request.preserve_fds + listen_fds,
+        capabilities: own_capabilities()?,
+        listen_fds,
         cgroup_view: cgroups.view()?,
     };
     let mut plan = plan::for_init(config, &options)?;
@@ -163,6 +200,17 @@ fn run_hooks(config: &Config, record: &Record) -> Result<()> {
     hooks::run_all("createRuntime", &config.hooks.create_runtime, &creating)
 }
 
+/// A hook that failed is followed by `poststop`, as if the container had been
+/// deleted: the spec has it at step 12 of the lifecycle.
+fn poststop_after(error: &Error, record: &Record) {
+    let of_init =
+        matches!(error, Error::Init { step, .. } if *step == Step::CreateContainer.name());
+    if of_init || matches!(error, Error::Hook { .. }) {
+        let stopped = state::State::new(record, Status::Stopped).compact();
+        hooks::run_all_warning("poststop", &record.poststop, &stopped);
+    }
+}
+
 /// Gives the caller what it asked for: the pid in a file, a pidfd by socket.
 fn hand_out(request: &Request, init: &Init<'_>) -> Result<OwnedFd> {
     if let Some(path) = &request.pidfd_socket {
@@ -191,6 +239,14 @@ pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
         let _ = unlinkat(CWD, &temporary, crate::sys::fs::AtFlags::empty());
     }
     written.doing(doing)
+}
+
+/// Sockets that a service manager has opened for us are meant for the
+/// container (`sd_listen_fds(3)`).
+fn listen_fds() -> u32 {
+    let own = std::env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+    let count = std::env::var("LISTEN_FDS").ok().filter(|_| own);
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// `--preserve-fds N`: each of 3 to 3+N must be there.
@@ -234,6 +290,12 @@ fn std_error(doing: String, error: &std::io::Error) -> Error {
         Some(errno) => Error::os(doing, Errno::from_raw_os_error(errno)),
         None => Error::Broken { what: doing, why: error.to_string() },
     }
+}
+
+fn own_capabilities() -> Result<u64> {
+    let sets =
+        crate::sys::thread::capabilities(None).doing(|| "read the runtime's capabilities")?;
+    Ok(sets.permitted.bits())
 }
 
 /// Where the container's terminal goes: to the engine's socket, or to us.
@@ -316,6 +378,25 @@ fn open_namespaces(joins: &[Join]) -> Result<Vec<OwnedFd>> {
         }
     };
     joins.iter().map(open).collect()
+}
+
+/// A joined namespace may be the host's own, by another name: its parameters
+/// are then the host's.
+fn refuse_host_sysctl(plan: &Plan, namespaces: &[OwnedFd]) -> Result<()> {
+    if plan.sysctl.is_empty() {
+        return Ok(());
+    }
+    for (join, fd) in plan.namespaces.join.iter().zip(namespaces) {
+        let own = crate::sys::fs::stat(namespace::own_path(join.kind))
+            .doing(|| "look at the runtime's namespaces")?;
+        let joined = crate::sys::fs::fstat(fd).doing(|| format!("look at {:?}", join.path))?;
+        let same = (own.st_dev, own.st_ino) == (joined.st_dev, joined.st_ino);
+        if let Some(write) = plan.sysctl.iter().find(|write| same && write.namespace == join.kind) {
+            let rule = "is not in a separate namespace: the one to join is the host's";
+            return Err(Error::config(format!("linux.sysctl[{:?}]", write.name), rule));
+        }
+    }
+    Ok(())
 }
 
 /// An error of the clean-up must not hide why it was needed.

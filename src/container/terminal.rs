@@ -6,7 +6,7 @@ use crate::error::{Doing, Error, Result};
 use crate::sys::event::{PollFd, PollFlags};
 use crate::sys::stdio::{stdin, stdout};
 use crate::sys::termios::{
-    OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+    OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 use crate::sys::{io, socket};
 
@@ -32,10 +32,18 @@ impl Terminal {
             what: "receive the container's terminal".to_owned(),
             why: "no descriptor came with the message".to_owned(),
         })?;
+        let mut theirs =
+            tcgetattr(&master).doing(|| "read the modes of the container's terminal")?;
+        theirs.output_modes.remove(OutputModes::ONLCR);
+        tcsetattr(&master, OptionalActions::Now, &theirs)
+            .doing(|| "set up the container's terminal")?;
         let modes = if isatty(stdin()) { tcgetattr(stdin()).ok() } else { None };
         if let Some(modes) = &modes {
             let mut raw = modes.clone();
             raw.make_raw();
+            // Our terminal goes on adding carriage returns to new lines, so
+            // the container's must not.
+            raw.output_modes.insert(OutputModes::OPOST);
             tcsetattr(stdin(), OptionalActions::Now, &raw).doing(|| "make the terminal raw")?;
         }
         let mut terminal = Self { master, modes, input_ended: false, output_ended: false };

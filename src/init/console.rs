@@ -12,9 +12,7 @@ use crate::sys::fs::{
 };
 use crate::sys::mount::{self, FdPath, MountFlags};
 use crate::sys::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-use crate::sys::termios::{
-    OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize,
-};
+use crate::sys::termios::{Winsize, tcsetwinsize};
 use crate::sys::{Errno, Result, socket};
 
 /// Makes the terminal, shows it as `/dev/console` and sends its master away.
@@ -57,12 +55,8 @@ fn open_pty(root: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
     Ok((master, slave))
 }
 
-/// Without ONLCR: whoever shows the output adds the carriage returns, and a
-/// log of it has none.
+/// `process.consoleSize`.
 fn configure(terminal: Terminal, master: BorrowedFd<'_>) -> Result<()> {
-    let mut modes = tcgetattr(master)?;
-    modes.output_modes.remove(OutputModes::ONLCR);
-    tcsetattr(master, OptionalActions::Now, &modes)?;
     match terminal.size {
         Some(size) => {
             let size =

@@ -10,7 +10,6 @@ use crate::sys::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, major, makedev, minor, mknodat,
     openat, symlinkat, unlinkat,
 };
-use crate::sys::process::umask;
 use crate::sys::{Errno, Result};
 
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime-linux.md#dev-symbolic-links>
@@ -28,8 +27,6 @@ pub(super) fn make_all(plan: &Plan, root: BorrowedFd<'_>) -> Done {
         return Ok(());
     }
     let dev = at(Step::Dev, 0, resolve::make_directory(root, c"dev", 0o755))?;
-    // The modes of the nodes are meant as they are written.
-    umask(Mode::empty());
     for (index, node) in plan.rootfs.devices.iter().enumerate() {
         at(Step::Device, index, make(node, root, dev.as_fd()))?;
     }
@@ -37,7 +34,6 @@ pub(super) fn make_all(plan: &Plan, root: BorrowedFd<'_>) -> Done {
         at(Step::DevLink, 0, link(target, dev.as_fd(), name))?;
     }
     at(Step::DevLink, 1, ptmx(dev.as_fd()))?;
-    umask(Mode::from_raw_mode(0o022));
     Ok(())
 }
 

@@ -10,9 +10,9 @@ use crate::plan::options::Attr;
 use crate::plan::{Bind, Filesystem, Kind, Mount, Plan};
 use crate::sys::fs::{CWD, Mode, StatVfsMountFlags, fstat, fstatvfs, mkdirat, symlinkat};
 use crate::sys::mount::{
-    self, FdPath, FsMountFlags, FsOpenFlags, MountAttr, MountAttrFlags, MountFlags,
-    MountPropagationFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
-    fsmount, fsopen,
+    self, FdPath, FsMountFlags, FsOpenFlags, FsPickFlags, MountAttr, MountAttrFlags, MountFlags,
+    MountPropagationFlags, OpenTreeFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, fspick,
 };
 use crate::sys::{Errno, Result, io};
 
@@ -23,7 +23,7 @@ pub(super) fn make_all(plan: &mut Plan, root: BorrowedFd<'_>) -> Done {
         let made = match &mount.kind {
             Kind::Bind(bind) => make_bind(index, mount, bind, root)?,
             Kind::Filesystem(fs) => make_filesystem(index, mount, fs, root)?,
-            Kind::Remount => remount(index, mount, root)?,
+            Kind::Remount(fs) => remount(index, mount, fs, root)?,
             Kind::Cgroup2 { fallback } => cgroup2(index, mount, fallback.as_deref(), root)?,
             Kind::Cgroup1 { hierarchies, links } => {
                 let view = Cgroup1 { hierarchies, links, own_namespace: own_cgroup_namespace };
@@ -67,7 +67,8 @@ fn make_bind(index: usize, mount: &Mount, bind: &Bind, root: BorrowedFd<'_>) -> 
         other => at(Step::Mount, index, other)?,
     };
     let target = at(Step::MountTarget, index, bind_target(mount, tree.as_fd(), root))?;
-    at(Step::Mount, index, refuse_inside_proc(mount, target.as_fd()))?;
+    at(Step::MountTarget, index, refuse_target(mount, target.as_fd(), root))?;
+    at(Step::Mount, index, only_procfs_at_proc(mount, tree.as_fd()))?;
     if !mount.attr.is_empty() {
         at(Step::Mount, index, set_attr(tree.as_fd(), false, &attr_of(mount.attr)))?;
     }
@@ -87,7 +88,8 @@ fn bind_target(mount: &Mount, source: BorrowedFd<'_>, root: BorrowedFd<'_>) -> R
 fn legacy_bind(mount: &Mount, bind: &Bind, root: BorrowedFd<'_>) -> Result<OwnedFd> {
     let source = resolve::open_host(&bind.source)?;
     let target = bind_target(mount, source.as_fd(), root)?;
-    refuse_inside_proc(mount, target.as_fd())?;
+    refuse_target(mount, target.as_fd(), root)?;
+    only_procfs_at_proc(mount, source.as_fd())?;
     let mut flags = MountFlags::BIND;
     if bind.recursive {
         flags |= MountFlags::REC;
@@ -113,9 +115,9 @@ fn make_filesystem(
     fs: &Filesystem,
     root: BorrowedFd<'_>,
 ) -> Done<OwnedFd> {
-    let (target, existed) = at(Step::MountTarget, index, filesystem_target(mount, fs, root))?;
-    at(Step::Mount, index, refuse_inside_proc(mount, target.as_fd()))?;
-    let mode = if existed && fs.inherit_mode {
+    let target = at(Step::MountTarget, index, filesystem_target(mount, fs, root))?;
+    at(Step::MountTarget, index, refuse_target(mount, target.as_fd(), root))?;
+    let mode = if fs.inherit_mode {
         Some(at(Step::MountTarget, index, fstat(&target))?.st_mode & 0o7777)
     } else {
         None
@@ -133,22 +135,15 @@ fn make_filesystem(
     Ok(made)
 }
 
-/// The mount point, and whether the image had it already.
-fn filesystem_target(
-    mount: &Mount,
-    fs: &Filesystem,
-    root: BorrowedFd<'_>,
-) -> Result<(OwnedFd, bool)> {
-    let found = if fs.on_real_directory {
-        resolve::no_links(root, &mount.target)
-    } else {
-        resolve::in_root(root, &mount.target)
-    };
-    match found {
-        Ok(target) => Ok((target, true)),
-        Err(Errno::NOENT) => Ok((resolve::make_directory(root, &mount.target, 0o755)?, false)),
-        Err(errno) => Err(errno),
+/// The mount point, made if the image has none.
+fn filesystem_target(mount: &Mount, fs: &Filesystem, root: BorrowedFd<'_>) -> Result<OwnedFd> {
+    if fs.on_real_directory {
+        match resolve::no_links(root, &mount.target) {
+            Err(Errno::NOENT) => {}
+            other => return other,
+        }
     }
+    resolve::make_directory(root, &mount.target, 0o755)
 }
 
 /// A mount that is attached nowhere yet (`fsopen(2)`, Linux 5.2).
@@ -178,13 +173,15 @@ fn configure(context: BorrowedFd<'_>, fs: &Filesystem, mode: Option<u32>) -> Res
     if let Some(mode) = mode {
         fsconfig_set_string(context, c"mode", Octal::new(mode).as_c_str())?;
     }
-    for (name, value) in &fs.options {
-        match value {
-            Some(value) => fsconfig_set_string(context, name.as_c_str(), value.as_c_str())?,
-            None => fsconfig_set_flag(context, name.as_c_str())?,
-        }
-    }
+    set_options(context, fs)?;
     fsconfig_create(context)
+}
+
+fn set_options(context: BorrowedFd<'_>, fs: &Filesystem) -> Result<()> {
+    fs.options.iter().try_for_each(|(name, value)| match value {
+        Some(value) => fsconfig_set_string(context, name.as_c_str(), value.as_c_str()),
+        None => fsconfig_set_flag(context, name.as_c_str()),
+    })
 }
 
 /// The words of the mount API for flags of a file system.
@@ -233,11 +230,29 @@ fn legacy_filesystem(
     Ok(made)
 }
 
-/// `remount` changes the flags of what is mounted there.
-fn remount(index: usize, mount: &Mount, root: BorrowedFd<'_>) -> Done<OwnedFd> {
+/// `remount` changes the flags of what is mounted there, and the options of
+/// its file system.
+fn remount(index: usize, mount: &Mount, fs: &Filesystem, root: BorrowedFd<'_>) -> Done<OwnedFd> {
     let target = at(Step::MountTarget, index, resolve::in_root(root, &mount.target))?;
+    at(Step::MountTarget, index, refuse_target(mount, target.as_fd(), root))?;
     at(Step::Mount, index, set_attr(target.as_fd(), false, &attr_of(mount.attr)))?;
+    if !fs.options.is_empty() {
+        at(Step::Mount, index, reconfigure(target.as_fd(), fs))?;
+    }
     Ok(target)
+}
+
+fn reconfigure(target: BorrowedFd<'_>, fs: &Filesystem) -> Result<()> {
+    let flags = FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH;
+    let context = match fspick(target, c"", flags) {
+        Err(Errno::NOSYS) => {
+            let path = FdPath::new(target);
+            return mount::mount_remount(path.as_c_str(), MountFlags::empty(), fs.data.as_c_str());
+        }
+        other => other?,
+    };
+    set_options(context.as_fd(), fs)?;
+    fsconfig_reconfigure(&context)
 }
 
 /// cgroup v2. Where the kernel refuses a mount (no namespace of its own below
@@ -365,12 +380,23 @@ fn bound(source: &CStr, attr: Attr) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-/// The text of the plan keeps mounts out of `/proc`; this keeps them out when
-/// a symbolic link of the image leads there.
-fn refuse_inside_proc(mount: &Mount, target: BorrowedFd<'_>) -> Result<()> {
+/// The plan refuses the root and what is inside `/proc` by their names; this
+/// refuses them when a symbolic link of the image leads there.
+fn refuse_target(mount: &Mount, target: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<()> {
+    if resolve::is_same(target, root)? {
+        return Err(Errno::BUSY);
+    }
     let by_name = mount.target.as_bytes();
     let allowed = by_name == b"proc" || by_name.starts_with(b"proc/");
     if !allowed && resolve::is_procfs(target)? { Err(Errno::LOOP) } else { Ok(()) }
+}
+
+/// A volume at `/proc` would answer for the kernel (CVE-2019-16884).
+fn only_procfs_at_proc(mount: &Mount, source: BorrowedFd<'_>) -> Result<()> {
+    if mount.target.as_bytes() == b"proc" && !resolve::is_procfs(source)? {
+        return Err(Errno::PERM);
+    }
+    Ok(())
 }
 
 /// `mount_setattr(2)`, or what mount(2) can do of it.

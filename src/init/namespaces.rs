@@ -5,9 +5,9 @@ use std::os::fd::AsFd;
 use super::step::{Done, Step, at};
 use crate::plan::namespaces::CLONE_NEWNET;
 use crate::plan::{Handles, INIT_NAME, Plan};
-use crate::sys::fs::{OFlags, ResolveFlags};
+use crate::sys::fs::{Mode, OFlags, ResolveFlags};
 use crate::sys::process::{
-    DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid,
+    DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
 };
 use crate::sys::thread::set_name;
 use crate::sys::{Errno, io, keyring, namespace, netdevice, system};
@@ -31,6 +31,8 @@ pub(super) fn outlive_parent() -> Done {
 /// A session of its own, and a session keyring: the container must not have
 /// the terminal or the keys of who started it.
 pub(super) fn session(plan: &Plan) -> Done {
+    // Until the program has its own, modes are meant as they are written.
+    umask(Mode::empty());
     at(Step::Session, 0, setsid())?;
     let Some(name) = &plan.keyring else { return Ok(()) };
     match keyring::join_session(name) {

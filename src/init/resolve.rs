@@ -16,6 +16,8 @@ use crate::sys::{Errno, Result};
 const PATH_MAX: usize = 4096;
 /// How many symbolic links a path may go through, as in the kernel.
 const MAX_LINKS: usize = 40;
+/// How many links that lead nowhere may follow each other.
+const MAX_DANGLING: usize = 8;
 /// How deep the walk for old kernels goes.
 const MAX_DEPTH: usize = 64;
 
@@ -67,6 +69,12 @@ pub(super) fn is_directory(fd: BorrowedFd<'_>) -> Result<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
 }
 
+/// Whether both are the same file.
+pub(super) fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool> {
+    let (one, other) = (fstat(one)?, fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+}
+
 /// Whether `fd` lies on procfs.
 pub(super) fn is_procfs(fd: BorrowedFd<'_>) -> Result<bool> {
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -74,25 +82,55 @@ pub(super) fn is_procfs(fd: BorrowedFd<'_>) -> Result<bool> {
 }
 
 /// Opens the directory `path`, making what is missing of it with `mode`.
+/// Where a symbolic link leads to nothing, the directory is made where it
+/// leads, inside the root.
 pub(super) fn make_directory(root: BorrowedFd<'_>, path: &CStr, mode: u32) -> Result<OwnedFd> {
+    make_directory_at(root, path, mode, 0)
+}
+
+fn make_directory_at(
+    root: BorrowedFd<'_>,
+    path: &CStr,
+    mode: u32,
+    links: usize,
+) -> Result<OwnedFd> {
     match in_root(root, path) {
-        Err(Errno::NOENT) => {}
+        Err(Errno::NOENT) if links < MAX_DANGLING => {}
         other => return other,
     }
     let mut parent = in_root(root, c"")?;
     let mut walked = PathBuffer::new();
     for name in path.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+        let above = walked.len;
         walked.push(name)?;
         parent = match in_root(root, walked.as_c_str()?) {
-            Err(Errno::NOENT) => make_in(&parent, name, mode)?,
+            Err(Errno::NOENT) => match dangling(&parent, name)? {
+                None => make_in(&parent, name, mode)?,
+                Some(target) => {
+                    walked.follow(above, &target)?;
+                    make_directory_at(root, walked.as_c_str()?, mode, links + 1)?
+                }
+            },
             other => other?,
         };
     }
     Ok(parent)
 }
 
-/// Makes the directory `name` in `parent`. One that another process has put
-/// there meanwhile will do; a symbolic link will not.
+/// Where the symbolic link `name` leads; `None` if there is nothing.
+fn dangling(parent: &OwnedFd, name: &[u8]) -> Result<Option<PathBuffer>> {
+    let mut path = PathBuffer::new();
+    path.push(name)?;
+    let mut target = [std::mem::MaybeUninit::uninit(); PATH_MAX];
+    match readlinkat_raw(parent, path.as_c_str()?, &mut target) {
+        Ok((target, _)) => path.set(target).map(|()| Some(path)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Makes the directory `name` in `parent`; one that another process has put
+/// there meanwhile will do.
 fn make_in(parent: &OwnedFd, name: &[u8], mode: u32) -> Result<OwnedFd> {
     let mut only = PathBuffer::new();
     only.push(name)?;
@@ -166,6 +204,14 @@ impl PathBuffer {
     pub(super) fn set(&mut self, path: &[u8]) -> Result<()> {
         self.len = 0;
         self.push(path)
+    }
+
+    /// Replaces what comes after the first `above` bytes, the name of a link,
+    /// by where it leads. `..` is left to the resolution in the root.
+    fn follow(&mut self, above: usize, target: &Self) -> Result<()> {
+        let target = &target.bytes[..target.len];
+        self.len = if target.first() == Some(&b'/') { 0 } else { above };
+        self.push(target)
     }
 
     /// Puts `front` before what is still to be walked.

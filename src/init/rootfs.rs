@@ -25,7 +25,7 @@ pub(super) fn prepare(plan: &Plan) -> Done<OwnedFd> {
     }
     let flags = Propagation::from_bits_retain(rootfs.propagation);
     at(Step::Propagation, 0, mount_change(c"/", flags))?;
-    if rootfs.final_propagation.is_some() {
+    if flags.contains(Propagation::SHARED) {
         at(Step::Propagation, 1, parent_private(plan))?;
     }
     at(Step::Rootfs, 0, bind_on_itself(plan, directory.as_fd()))
@@ -95,7 +95,7 @@ pub(super) fn switch(plan: &Plan, root: OwnedFd) -> Done {
 /// is needed for the old one (`pivot_root(2)`, "pivot_root(".", ".")").
 fn pivot(plan: &Plan) -> Result<()> {
     pivot_root(c".", c".")?;
-    if plan.rootfs.final_propagation.is_some() {
+    if Propagation::from_bits_retain(plan.rootfs.propagation).contains(Propagation::SHARED) {
         // The unmounting below must not reach the host.
         mount_change(c".", Propagation::DOWNSTREAM | Propagation::REC)?;
     }

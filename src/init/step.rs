@@ -241,7 +241,7 @@ fn mount_words(plan: &Plan, step: Step, index: usize) -> String {
     let what = match &mount.kind {
         Kind::Bind(Bind { source, .. }) => source.to_string_lossy(),
         Kind::Filesystem(fs) => fs.fstype.to_string_lossy(),
-        Kind::Remount => "remount".into(),
+        Kind::Remount(_) => "remount".into(),
         Kind::Cgroup1 { .. } | Kind::Cgroup2 { .. } => "cgroup".into(),
     };
     match step {

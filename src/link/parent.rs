@@ -6,7 +6,7 @@ use super::wire::{self, MAX_TEXT, Message};
 use crate::error::{Doing, Error, Result};
 use crate::init::step::{Step, describe, wait_words};
 use crate::init::{self, Report};
-use crate::plan::namespaces::{CLONE_NEWPID, CLONE_NEWTIME};
+use crate::plan::namespaces::CLONE_NEWTIME;
 use crate::plan::{Handles, Plan};
 use crate::sys::clone::{Child, clone_child};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
@@ -212,7 +212,7 @@ impl ForChildren {
     }
 
     fn remember(&mut self, kind: u64) -> Result<()> {
-        let path = if kind == CLONE_NEWPID { "/proc/self/ns/pid" } else { "/proc/self/ns/time" };
+        let path = namespace::own_path(kind);
         let own = fs::open(path, fs::OFlags::RDONLY | fs::OFlags::CLOEXEC, fs::Mode::empty());
         self.back.push((own.doing(|| format!("open {path}"))?, kind));
         Ok(())

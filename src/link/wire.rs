@@ -67,8 +67,14 @@ pub(crate) fn receive(
     text: &mut [u8; MAX_TEXT],
 ) -> Result<Option<(Message, usize)>> {
     let mut packet = [0u8; Message::SIZE + MAX_TEXT];
-    let (_, got) =
-        io::retry_on_intr(|| net::recv(socket, &mut packet[..], net::RecvFlags::empty()))?;
+    let mut next =
+        || io::retry_on_intr(|| net::recv(socket, &mut packet[..], net::RecvFlags::empty()));
+    let (_, got) = match next() {
+        // The other side has left with something of ours unread. The kernel
+        // says so once, before it gives what was sent to us.
+        Err(Errno::CONNRESET) => next()?,
+        other => other?,
+    };
     match packet[..got].split_first_chunk() {
         _ if got == 0 => Ok(None),
         None => Err(Errno::BADMSG),

@@ -73,7 +73,7 @@ pub(crate) struct Credentials {
 }
 
 /// Plans `process.user`, `.capabilities` and `.noNewPrivileges`.
-pub(crate) fn plan(process: &spec::Process) -> Result<Credentials> {
+pub(crate) fn plan(process: &spec::Process, own: u64) -> Result<Credentials> {
     let user = &process.user;
     for (field, id) in [("process.user.uid", user.uid), ("process.user.gid", user.gid)] {
         // setuid(2) takes -1 for "leave as it is".
@@ -94,7 +94,11 @@ pub(crate) fn plan(process: &spec::Process) -> Result<Credentials> {
         groups: user.additional_gids.iter().map(|gid| Gid::from_raw(*gid)).collect(),
         umask,
         no_new_privileges: process.no_new_privileges,
-        capabilities: process.capabilities.as_ref().map(masks).unwrap_or_default(),
+        capabilities: process
+            .capabilities
+            .as_ref()
+            .map(|sets| within(masks(sets), own))
+            .unwrap_or_default(),
     })
 }
 
@@ -111,6 +115,22 @@ fn masks(sets: &spec::Capabilities) -> Capabilities {
     // (CVE-2022-29162), and no runtime fails for it.
     masks.ambient &= masks.permitted & masks.inheritable;
     masks
+}
+
+/// What the runtime does not have itself it cannot give: the spec wants a
+/// warning, not a failure.
+fn within(mut sets: Capabilities, own: u64) -> Capabilities {
+    let wanted = sets.effective | sets.inheritable | sets.permitted | sets.ambient;
+    for (number, name) in CAPABILITIES.iter().enumerate() {
+        if wanted & !own & 1 << number != 0 {
+            log::warn!("ignoring capability {name:?}: the runtime does not have it itself");
+        }
+    }
+    for set in [&mut sets.effective, &mut sets.inheritable, &mut sets.permitted, &mut sets.ambient]
+    {
+        *set &= own;
+    }
+    sets
 }
 
 /// The spec wants a warning, not a failure, for what cannot be mapped.
@@ -163,6 +183,6 @@ mod tests {
             user: spec::User { uid: u32::MAX, ..Default::default() },
             ..Default::default()
         };
-        assert!(plan(&process).unwrap_err().to_string().contains("process.user.uid"));
+        assert!(plan(&process, 0).unwrap_err().to_string().contains("process.user.uid"));
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use super::c_string;
 use crate::error::{Error, Result};
-use crate::spec::Hook;
+use crate::spec::{Hook, Hooks};
 use crate::sys::exec::StringArray;
 
 /// A program that runs inside the container's namespaces.
@@ -17,8 +17,24 @@ pub(crate) struct ChildHook {
     pub(crate) timeout: Option<u32>,
 }
 
+/// Checks the hooks of all kinds, those of the parent's side included.
+pub(super) fn check_all(hooks: &Hooks) -> Result<()> {
+    let lists: [(&str, &[Hook]); 6] = [
+        ("prestart", &hooks.prestart),
+        ("createRuntime", &hooks.create_runtime),
+        ("createContainer", &hooks.create_container),
+        ("startContainer", &hooks.start_container),
+        ("poststart", &hooks.poststart),
+        ("poststop", &hooks.poststop),
+    ];
+    for (kind, list) in lists {
+        list.iter().enumerate().try_for_each(|(index, hook)| check(kind, index, hook))?;
+    }
+    Ok(())
+}
+
 /// Checks one entry of `hooks.{kind}`.
-pub(crate) fn check(kind: &str, index: usize, hook: &Hook) -> Result<()> {
+fn check(kind: &str, index: usize, hook: &Hook) -> Result<()> {
     let field = |name: &str| format!("hooks.{kind}[{index}].{name}");
     if !hook.path.starts_with('/') {
         return Err(Error::config(field("path"), format!("{:?} must be absolute", hook.path)));
@@ -37,7 +53,6 @@ pub(crate) fn plan(kind: &str, hooks: &[Hook]) -> Result<Vec<ChildHook>> {
 }
 
 fn one(kind: &str, index: usize, hook: &Hook) -> Result<ChildHook> {
-    check(kind, index, hook)?;
     let strings = |name: &str, list: &[String]| -> Result<Vec<CString>> {
         list.iter().map(|text| c_string(&format!("hooks.{kind}[{index}].{name}"), text)).collect()
     };
@@ -62,9 +77,11 @@ mod tests {
     #[test]
     fn relative_paths_and_zero_timeouts_are_refused() {
         let hook = |path: &str, timeout| Hook { path: path.into(), timeout, ..Hook::default() };
-        assert!(plan("poststop", &[hook("/a", Some(1))]).is_ok());
-        assert!(plan("poststop", &[hook("a", None)]).is_err());
-        let e = plan("prestart", &[hook("/a", None), hook("/a", Some(0))]).unwrap_err().to_string();
+        let poststop = |hook| check_all(&Hooks { poststop: vec![hook], ..Hooks::default() });
+        assert!(poststop(hook("/a", Some(1))).is_ok());
+        assert!(poststop(hook("a", None)).is_err());
+        let prestart = vec![hook("/a", None), hook("/a", Some(0))];
+        let e = check_all(&Hooks { prestart, ..Hooks::default() }).unwrap_err().to_string();
         assert!(e.starts_with("config.json: hooks.prestart[1].timeout: "), "{e}");
     }
 }

@@ -104,12 +104,17 @@ pub(crate) struct Options {
     pub(crate) no_new_keyring: bool,
     /// `--preserve-fds`, with those of socket activation.
     pub(crate) preserve_fds: u32,
+    /// Capabilities that the runtime has itself, by number.
+    pub(crate) capabilities: u64,
+    /// Sockets of `LISTEN_FDS`, the first of the preserved descriptors.
+    pub(crate) listen_fds: u32,
     /// How the container sees cgroups, for `cgroup` mounts.
     pub(crate) cgroup_view: mounts::CgroupView,
 }
 
 /// Plans the init of a new container. `config` has passed `check`.
 pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan> {
+    hooks::check_all(&config.hooks)?;
     let linux = config.linux();
     let mut namespaces = namespaces::plan(linux)?;
     let has_cgroup_namespace = namespaces.has(namespaces::CLONE_NEWCGROUP);
@@ -142,7 +147,7 @@ pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan>
         sysctl: sysctl::plan(&linux.sysctl, &namespaces)?,
         create_container: hooks::plan("createContainer", &config.hooks.create_container)?,
         start_container,
-        process: process::plan(config)?,
+        process: process::plan(config, options)?,
         preserve_fds: options.preserve_fds,
         pause_after_mounts: !config.hooks.prestart.is_empty()
             || !config.hooks.create_runtime.is_empty(),

@@ -37,8 +37,8 @@ pub(crate) enum Kind {
     Bind(Bind),
     /// A new file system.
     Filesystem(Filesystem),
-    /// New flags for what is mounted there already.
-    Remount,
+    /// New flags, and options of the file system, for what is mounted there.
+    Remount(Filesystem),
     /// The container's cgroups: cgroup v2.
     Cgroup2 { fallback: Option<CString> },
     /// The container's cgroups: a tmpfs with one directory a hierarchy.
@@ -129,6 +129,10 @@ pub(crate) fn plan(
         });
     }
     let kind = kind(index, mount, &folded, bundle, view)?;
+    if target == "proc" && matches!(&kind, Kind::Filesystem(fs) if fs.fstype.as_bytes() != b"proc")
+    {
+        return Err(Error::config(field("type"), "only a procfs can be mounted at /proc"));
+    }
     // What goes on top of a tmpfs or of /dev is made after it.
     let is_tmpfs = matches!(&kind, Kind::Filesystem(fs) if fs.fstype.as_bytes() == b"tmpfs");
     let late = folded.attr.set & MOUNT_ATTR_RDONLY != 0
@@ -174,10 +178,10 @@ fn kind(
     view: &CgroupView,
 ) -> Result<Kind> {
     let field = |name: &str| format!("mounts[{index}].{name}");
-    if folded.remount {
-        return Ok(Kind::Remount);
-    }
     let fstype = mount.kind.as_deref().unwrap_or_default();
+    if folded.remount {
+        return filesystem(index, mount, fstype, folded).map(Kind::Remount);
+    }
     if folded.bind.is_some() || fstype == "bind" {
         if !folded.data.is_empty() {
             let rule = format!(

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 
-use super::c_string;
 use super::credentials::{self, Credentials};
+use super::{Options, c_string};
 use crate::error::{Error, Result};
 use crate::spec;
 use crate::sys::exec::StringArray;
@@ -57,7 +57,7 @@ const RLIMITS: &[(&str, Resource)] = &[
 
 /// Plans `process`, which must be there: as runc does, `create` refuses a
 /// container that `start` could not start.
-pub(crate) fn plan(config: &spec::Config) -> Result<Process> {
+pub(crate) fn plan(config: &spec::Config, options: &Options) -> Result<Process> {
     let process = config.process.as_ref().ok_or_else(|| Error::config("process", "must be set"))?;
     if process.args.first().is_none_or(String::is_empty) {
         return Err(Error::config("process.args", "must not be empty"));
@@ -69,7 +69,15 @@ pub(crate) fn plan(config: &spec::Config) -> Result<Process> {
     let home = env.iter().find_map(|text| text.strip_prefix("HOME="));
     let find_home = home.is_none_or(str::is_empty);
     let path = env.iter().find_map(|text| text.strip_prefix("PATH=")).unwrap_or_default();
-    let env = env.iter().filter(|text| !(find_home && text.starts_with("HOME=")));
+    let listen = match options.listen_fds {
+        0 => Vec::new(),
+        count => vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()],
+    };
+    let env = env
+        .iter()
+        .copied()
+        .chain(listen.iter().map(String::as_str))
+        .filter(|text| !(find_home && text.starts_with("HOME=")));
     let args = process.args.iter().enumerate();
     Ok(Process {
         argv: StringArray::new(
@@ -82,7 +90,7 @@ pub(crate) fn plan(config: &spec::Config) -> Result<Process> {
         ),
         cwd: c_string("process.cwd", &process.cwd)?,
         find_home,
-        credentials: credentials::plan(process)?,
+        credentials: credentials::plan(process, options.capabilities)?,
         rlimits: rlimits(&process.rlimits)?,
         oom_score_adj: oom_score_adj(process)?,
         terminal: process.terminal.then_some(Terminal { size: process.console_size }),
@@ -128,7 +136,7 @@ fn rlimits(limits: &[spec::Rlimit]) -> Result<Vec<(Resource, Rlimit)>> {
         if limit.soft > limit.hard {
             return Err(Error::config(
                 field("soft"),
-                format!("{} is above the hard limit {}", limit.soft, limit.hard),
+                format!("{} is above the hard limit {}: invalid argument", limit.soft, limit.hard),
             ));
         }
         // The largest value stands for "unlimited", here and in the kernel.
@@ -164,10 +172,16 @@ mod tests {
 
     #[test]
     fn an_empty_home_is_looked_up() {
-        let p = plan(&config(r#"{"cwd":"/","args":["a"],"env":["HOME=","X=1"]}"#)).unwrap();
+        let p =
+            plan(&config(r#"{"cwd":"/","args":["a"],"env":["HOME=","X=1"]}"#), &Options::default())
+                .unwrap();
         assert!(p.find_home);
         assert_eq!(p.envp.strings().len(), 1);
-        assert!(!plan(&config(r#"{"cwd":"/","args":["a"],"env":["HOME=/x"]}"#)).unwrap().find_home);
+        assert!(
+            !plan(&config(r#"{"cwd":"/","args":["a"],"env":["HOME=/x"]}"#), &Options::default())
+                .unwrap()
+                .find_home
+        );
     }
 
     #[test]
@@ -191,7 +205,7 @@ mod tests {
                 "process.rlimits[0].soft",
             ),
         ] {
-            let e = plan(&config(process)).unwrap_err().to_string();
+            let e = plan(&config(process), &Options::default()).unwrap_err().to_string();
             assert!(e.starts_with(&format!("config.json: {field}: ")), "{e}");
         }
     }

@@ -81,6 +81,7 @@ pub(crate) fn plan(
         // Nothing that the container mounts may reach the host, unless the
         // configuration asks for just that.
         propagation: final_propagation
+            .filter(|flags| flags & Propagation::SHARED.bits() != 0)
             .unwrap_or((Propagation::DOWNSTREAM | Propagation::REC).bits()),
         final_propagation,
         mounts: planned,

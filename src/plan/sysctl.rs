@@ -14,6 +14,10 @@ pub(crate) struct Write {
     /// From `/proc`: `sys/net/…`.
     pub(crate) file: CString,
     pub(crate) value: Vec<u8>,
+    /// As it was given.
+    pub(crate) name: String,
+    /// The `CLONE_NEW*` flag of the namespace that it belongs to.
+    pub(crate) namespace: u64,
 }
 
 /// Parameters of the IPC namespace.
@@ -41,14 +45,14 @@ fn one(name: &str, value: &str, namespaces: &Namespaces) -> Result<Write> {
     let dotted = dotted(name);
     let needs = |kind: u64, word: &str| {
         if namespaces.has(kind) {
-            return Ok(());
+            return Ok(kind);
         }
         Err(Error::config(
             &field,
             format!("is not in a separate {word} namespace: it would change the host's"),
         ))
     };
-    match dotted.as_str() {
+    let namespace = match dotted.as_str() {
         name if IPC.contains(&name) || name.starts_with("fs.mqueue.") => {
             needs(CLONE_NEWIPC, "ipc")?
         }
@@ -62,7 +66,7 @@ fn one(name: &str, value: &str, namespaces: &Namespaces) -> Result<Write> {
                 "is not a parameter of a namespace: it would change the host's",
             ));
         }
-    }
+    };
     let file = format!(
         "sys/{}",
         dotted.split('.').map(|part| part.replace('/', ".")).collect::<Vec<_>>().join("/")
@@ -70,7 +74,8 @@ fn one(name: &str, value: &str, namespaces: &Namespaces) -> Result<Write> {
     if file.split('/').any(|part| part.is_empty() || part == ".." || part == ".") {
         return Err(Error::config(field, "is not the name of a parameter"));
     }
-    Ok(Write { file: c_string(&field, &file)?, value: value.as_bytes().to_vec() })
+    let value = value.as_bytes().to_vec();
+    Ok(Write { file: c_string(&field, &file)?, value, name: name.to_owned(), namespace })
 }
 
 /// sysctl(8) takes both `net.ipv4.conf.eth0/1.forwarding` and

@@ -11,6 +11,20 @@ pub(crate) fn setns(fd: BorrowedFd<'_>, kind: u64) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), kind) }).map(drop)
 }
 
+/// Where this process's own namespace of `kind` is.
+pub(crate) fn own_path(kind: u64) -> &'static str {
+    match i32::try_from(kind) {
+        Ok(libc::CLONE_NEWCGROUP) => "/proc/self/ns/cgroup",
+        Ok(libc::CLONE_NEWIPC) => "/proc/self/ns/ipc",
+        Ok(libc::CLONE_NEWNET) => "/proc/self/ns/net",
+        Ok(libc::CLONE_NEWNS) => "/proc/self/ns/mnt",
+        Ok(libc::CLONE_NEWPID) => "/proc/self/ns/pid",
+        Ok(libc::CLONE_NEWTIME) => "/proc/self/ns/time",
+        Ok(libc::CLONE_NEWUTS) => "/proc/self/ns/uts",
+        _ => "/proc/self/ns/user",
+    }
+}
+
 /// `unshare(2)` with `CLONE_NEW*` flags.
 pub(crate) fn unshare(kinds: u64) -> Result<()> {
     // SAFETY: CLONE_NEW* flags only: none of them makes memory or descriptors
