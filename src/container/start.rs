@@ -7,8 +7,9 @@ use super::status::{Op, Status};
 use super::store::{Container, Record, Store};
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
-use crate::init::step::{Step, start_words};
+use crate::init::step::Step;
 use crate::link::wire::{self, MAX_TEXT, Message};
+use crate::link::words::start_words;
 use crate::sys::{Errno, signal};
 
 /// Starts the container `id`: steps 7 to 9 of the lifecycle.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use super::Report;
 use super::step::{Done, Step, at, failure};
 use crate::plan::{Handles, Plan};
-use crate::sys::process::ioctl_tiocsctty;
+use crate::sys::process::{DumpableBehavior, ioctl_tiocsctty, set_dumpable_behavior};
 use crate::sys::{Errno, Result, fd, signal};
 
 /// Puts the terminal in place of the standard streams and closes everything
@@ -18,6 +18,8 @@ pub(super) fn hand_over(
     terminal: Option<OwnedFd>,
 ) -> Done<OwnedFd> {
     signal::reset();
+    // A change of ids may have changed it, and from here on we wait.
+    at(Step::Descriptors, 6, set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
     if let Some(terminal) = terminal {
         at(Step::Descriptors, 0, take_terminal(terminal))?;
     }

@@ -72,8 +72,16 @@ fn make_bind(index: usize, mount: &Mount, bind: &Bind, root: BorrowedFd<'_>) -> 
     if !mount.attr.is_empty() {
         at(Step::Mount, index, set_attr(tree.as_fd(), false, &attr_of(mount.attr)))?;
     }
-    at(Step::Mount, index, mount::attach(tree.as_fd(), target.as_fd()))?;
+    let attached = mount::attach(tree.as_fd(), target.as_fd());
+    at(Step::Mount, index, attached.or_else(|errno| or_not_directory(errno, &tree, &target)))?;
     Ok(tree)
+}
+
+/// A file on a directory, or the other way round: mount(2) says so, and
+/// engines look for its words; `move_mount` has one errno for much.
+fn or_not_directory(errno: Errno, tree: &OwnedFd, target: &OwnedFd) -> Result<()> {
+    let differ = resolve::is_directory(tree.as_fd())? != resolve::is_directory(target.as_fd())?;
+    Err(if errno == Errno::INVAL && differ { Errno::NOTDIR } else { errno })
 }
 
 fn bind_target(mount: &Mount, source: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<OwnedFd> {

@@ -2,3 +2,4 @@
 
 pub(crate) mod parent;
 pub(crate) mod wire;
+pub(crate) mod words;

@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::wire::{self, MAX_TEXT, Message};
+use super::words::{describe, wait_words};
 use crate::error::{Doing, Error, Result};
-use crate::init::step::{Step, describe, wait_words};
+use crate::init::step::Step;
 use crate::init::{self, Report};
 use crate::plan::namespaces::CLONE_NEWTIME;
 use crate::plan::{Handles, Plan};

@@ -8,7 +8,11 @@ use super::options::{self, Attr, Folded};
 use super::{c_string, paths};
 use crate::error::{Error, Result};
 use crate::spec;
-use crate::sys::mount::{MOUNT_ATTR_RDONLY, MountFlags};
+use crate::sys::mount::{
+    MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
+    MountFlags,
+};
 
 /// One mount of the container.
 #[derive(Debug)]
@@ -258,16 +262,15 @@ fn split_unescaped(text: &str) -> impl Iterator<Item = &str> {
 
 /// The flags of a mount as mount(2) has them.
 pub(crate) fn legacy_flags(attr: Attr) -> u32 {
-    use crate::sys::mount as m;
     let pairs = [
-        (m::MOUNT_ATTR_RDONLY, MountFlags::RDONLY),
-        (m::MOUNT_ATTR_NOSUID, MountFlags::NOSUID),
-        (m::MOUNT_ATTR_NODEV, MountFlags::NODEV),
-        (m::MOUNT_ATTR_NOEXEC, MountFlags::NOEXEC),
-        (m::MOUNT_ATTR_NOATIME, MountFlags::NOATIME),
-        (m::MOUNT_ATTR_STRICTATIME, MountFlags::STRICTATIME),
-        (m::MOUNT_ATTR_NODIRATIME, MountFlags::NODIRATIME),
-        (m::MOUNT_ATTR_NOSYMFOLLOW, MountFlags::from_bits_retain(256)),
+        (MOUNT_ATTR_RDONLY, MountFlags::RDONLY),
+        (MOUNT_ATTR_NOSUID, MountFlags::NOSUID),
+        (MOUNT_ATTR_NODEV, MountFlags::NODEV),
+        (MOUNT_ATTR_NOEXEC, MountFlags::NOEXEC),
+        (MOUNT_ATTR_NOATIME, MountFlags::NOATIME),
+        (MOUNT_ATTR_STRICTATIME, MountFlags::STRICTATIME),
+        (MOUNT_ATTR_NODIRATIME, MountFlags::NODIRATIME),
+        (MOUNT_ATTR_NOSYMFOLLOW, MountFlags::from_bits_retain(256)),
     ];
     let set = pairs.iter().filter(|(bit, _)| attr.set & bit != 0);
     set.fold(0, |flags, (_, flag)| flags | flag.bits())
