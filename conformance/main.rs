@@ -10,6 +10,11 @@
     clippy::needless_pass_by_value,
     reason = "a test that cannot go on panics, and owns what it is given"
 )]
+#![allow(
+    clippy::doc_markdown,
+    clippy::too_many_lines,
+    reason = "a quotation stays as it is, and a list is as long as it is"
+)]
 
 mod cli;
 mod meta;

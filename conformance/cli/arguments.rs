@@ -1,6 +1,7 @@
 //! The grammar of runc's command line, which every engine's argv is made for.
 
-use crate::support::{Case, Test, test};
+use crate::support::needs::needs;
+use crate::support::{Case, Test, leaks, test};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -24,6 +25,10 @@ pub(crate) fn tests() -> Vec<Test> {
             .fails_on("crun", "accepts it")
             .fails_on("runc 1.1", "accepts it"),
         test!("1.1", the_switches_of_engines_are_known),
+        test!("1.1", a_systemd_cgroup_needs_systemd).needs(needs![no_file("/run/systemd/system")]),
+        test!("1.1", the_cgroup_manager_of_crun_can_be_chosen)
+            .needs(needs![global_option("cgroup-manager")]),
+        test!("1.2", the_config_of_crun_can_lie_elsewhere).needs(needs![create_option("--config")]),
         test!("1.2", a_signal_may_be_a_name_or_a_number)
             .fails_on("crun 1.8", "knows no lower case"),
         test!("1.2", an_unknown_signal_is_refused).fails_on("crun 1.8", "kills with signal 0"),
@@ -194,6 +199,49 @@ fn the_switches_of_engines_are_known(case: &Case) {
     }
     let options = ["--no-new-keyring", "--no-pivot", "--no-subreaper", "--preserve-fds", "0"];
     bundle.run_with(&options).ok().prints("ran\n");
+}
+
+/// Said at create, and nothing is made in another way instead.
+fn a_systemd_cgroup_needs_systemd(case: &Case) {
+    let bundle =
+        case.bundle().set("/linux/cgroupsPath", serde_json::json!("system.slice:conformance:name"));
+    let root = case.root().to_str().unwrap().to_owned();
+    bundle
+        .launch("create", &[])
+        .globals(["--root", &root, "--systemd-cgroup"])
+        .run()
+        .fails()
+        .says("systemd");
+    case.leaves_nothing();
+}
+
+/// `--cgroup-manager cgroupfs|systemd|disabled`; Podman passes the last.
+fn the_cgroup_manager_of_crun_can_be_chosen(case: &Case) {
+    let root = case.root().to_str().unwrap().to_owned();
+    for (manager, cgroup) in [("cgroupfs", true), ("disabled", false)] {
+        let bundle = case.bundle();
+        let globals = ["--root", &root, "--cgroup-manager", manager];
+        bundle.settle(bundle.launch("create", &[]).globals(globals).run()).ok();
+        assert_eq!(!leaks::cgroups(&case.tag).is_empty(), cgroup, "{manager}");
+        bundle.delete_force().ok();
+    }
+    let bundle = case.bundle();
+    bundle
+        .launch("create", &[])
+        .globals(["--root", &root, "--cgroup-manager", "none"])
+        .run()
+        .fails();
+    case.leaves_nothing();
+}
+
+/// `--config FILE`, not in the bundle.
+fn the_config_of_crun_can_lie_elsewhere(case: &Case) {
+    let bundle = case.bundle().sh("echo ran");
+    bundle.write_config();
+    let config = case.path("elsewhere.json");
+    std::fs::rename(bundle.dir.join("config.json"), &config).unwrap();
+    let options = ["--bundle", bundle.dir.to_str().unwrap(), "--config", config.to_str().unwrap()];
+    bundle.settle(bundle.command("run", &options).run()).ok().prints("ran\n");
 }
 
 /// `9`, `KILL`, `SIGKILL`, in any case.

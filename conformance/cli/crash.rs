@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("crash", a_create_that_is_killed_in_a_hook_can_be_deleted)
             .fails_on("crun", "leaves cgroups")
             .fails_on("runc", "leaves cgroups"),
+        test!("crash", an_empty_state_directory_can_be_deleted),
         test!("crash", the_id_of_a_killed_create_can_be_used_again_once_deleted)
             .may_fail_on("crun", "leaves cgroups")
             .may_fail_on("runc", "leaves cgroups"),
@@ -106,6 +107,17 @@ fn a_create_that_is_killed_in_a_hook_can_be_deleted(case: &Case) {
         create.kill();
         deleted(&bundle, Duration::ZERO);
     }
+}
+
+/// The first thing that create makes, before anything is in it.
+fn an_empty_state_directory_can_be_deleted(case: &Case) {
+    let bundle = case.bundle();
+    let state = case.root().join(&bundle.id);
+    std::fs::create_dir_all(&state).unwrap();
+    bundle.command("state", &[]).run().fails();
+    bundle.start().fails();
+    bundle.delete_force().ok();
+    assert!(!state.exists());
 }
 
 /// As an engine does after its restart.

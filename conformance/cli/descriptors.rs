@@ -13,7 +13,7 @@ pub(crate) fn tests() -> Vec<Test> {
             .fails_on("crun", "does not check")
             .fails_on("runc 1.1", "does not check"),
         test!("fds", sockets_of_systemd_are_passed_on).fails_on("crun 1.8", "sets no LISTEN_PID"),
-        test!("fds", hooks_have_no_descriptor_of_the_runtime)
+        test!("fds", hooks_have_three_descriptors)
             .fails_on("runc 1.1", "createContainer hooks see those of init"),
     ]
 }
@@ -69,8 +69,8 @@ fn sockets_of_systemd_are_passed_on(case: &Case) {
     bundle.settle(run).ok().prints("three\n1 1\n");
 }
 
-/// In the runtime's namespace as in the container's.
-fn hooks_have_no_descriptor_of_the_runtime(case: &Case) {
+/// Nor of the caller, in the runtime's namespace as in the container's.
+fn hooks_have_three_descriptors(case: &Case) {
     let shared = case.path("shared");
     fs::create_dir(&shared).unwrap();
     let kinds =
@@ -78,7 +78,11 @@ fn hooks_have_no_descriptor_of_the_runtime(case: &Case) {
     let bundle = kinds.iter().fold(case.bundle(), |bundle, kind| {
         bundle.hook(kind, &format!("exec ls /proc/self/fd > {}/{kind}", shared.display()))
     });
-    bundle.bind(&shared, shared.to_str().unwrap(), &["bind"]).outcome();
+    let bundle = bundle.bind(&shared, shared.to_str().unwrap(), &["bind"]);
+    bundle.settle(bundle.launch("create", &[]).through(with_files(case, "")).run()).ok();
+    bundle.command("start", &[]).through(with_files(case, "")).run().ok();
+    bundle.until_stopped();
+    bundle.command("delete", &[]).through(with_files(case, "")).run().ok();
     for kind in kinds {
         assert_eq!(case.read(&format!("shared/{kind}")), "0\n1\n2\n3\n", "{kind}");
     }

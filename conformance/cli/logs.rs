@@ -10,6 +10,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("1.4", a_failure_is_one_object_in_the_json_log)
             .may_fail_on("runc 1.1", "may add a warning on cgroup v2"),
         test!("1.4", a_success_leaves_no_word),
+        test!("1.4", a_warning_goes_to_the_log_and_not_to_stderr).fails_on("crun", "gives none"),
         test!("1.4", a_failure_is_a_line_in_the_text_log).fails_on("crun", "writes words only"),
         test!("1.4", without_a_log_the_words_go_to_stderr),
         test!("1.4", the_log_is_appended_to),
@@ -57,6 +58,18 @@ fn a_success_leaves_no_word(case: &Case) {
     for output in outputs {
         assert_eq!((output.log.as_str(), output.stderr.as_str()), ("", ""), "{output}");
     }
+}
+
+/// containerd takes stderr for output.
+fn a_warning_goes_to_the_log_and_not_to_stderr(case: &Case) {
+    let bundle = case.bundle().push("/process/capabilities/bounding", json!("CAP_CONFORMANCE"));
+    let output = bundle.create().ok();
+    assert_eq!(output.stderr, "");
+    let entries = output.log_entries();
+    assert!(
+        !entries.is_empty() && entries.iter().all(|entry| entry["level"] == "warning"),
+        "{output}"
+    );
 }
 
 /// `time="…" level=error msg="…"`.

@@ -164,10 +164,14 @@ fn many_containers_can_be_created_at_once(case: &Case) {
     }
     let starts: Vec<_> =
         bundles.iter().map(|bundle| bundle.command("start", &[]).spawn()).collect();
-    starts.into_iter().for_each(|start| drop(start.wait().ok()));
+    for start in starts {
+        start.wait().ok();
+    }
     until("all to run", || bundles.iter().all(|bundle| bundle.status() == "running"));
     let deletes: Vec<_> =
         bundles.iter().map(|bundle| bundle.command("delete", &["--force"]).spawn()).collect();
-    deletes.into_iter().for_each(|delete| drop(delete.wait().ok()));
+    for delete in deletes {
+        delete.wait().ok();
+    }
     case.leaves_nothing();
 }

@@ -39,7 +39,7 @@ fn sets(status: &str) -> [u64; 5] {
     sets.collect::<Vec<_>>().try_into().expect("five sets")
 }
 
-fn user<'c>(case: &'c Case, capabilities: Value) -> Bundle<'c> {
+fn user(case: &Case, capabilities: Value) -> Bundle<'_> {
     case.bundle()
         .set("/process/user", json!({"uid": 1000, "gid": 1000}))
         .set("/process/capabilities", capabilities)

@@ -58,7 +58,7 @@ const KINDS: [&str; 6] =
 
 /// A file that all hooks of `bundle` can append to: the host's `trace` is
 /// bound into the container at the same path.
-fn traced<'c>(bundle: Bundle<'c>) -> (Bundle<'c>, String) {
+fn traced(bundle: Bundle<'_>) -> (Bundle<'_>, String) {
     let dir = bundle.case.path("shared");
     fs::create_dir_all(&dir).unwrap();
     let trace = dir.join("trace").to_str().unwrap().to_owned();

@@ -16,6 +16,9 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("L4", create_with_an_invalid_id_fails)
             .fails_on("crun 1.8", "takes ids that are paths"),
         test!("L4", an_id_of_all_allowed_characters_works),
+        test!("L4", of_creates_with_one_id_at_the_same_time_one_wins),
+        test!("L9", deletes_at_the_same_time_do_not_disturb_each_other)
+            .may_fail_on("crun 1.8", "it is an error to come late"),
         test!("L5", a_create_that_fails_at_a_mount_leaves_nothing),
         test!("L5", a_create_that_fails_at_the_program_leaves_nothing),
         test!("L5", a_create_whose_init_is_killed_fails_and_leaves_nothing),
@@ -126,6 +129,32 @@ fn an_id_of_all_allowed_characters_works(case: &Case) {
     bundle.id = format!("{}aZ09_+.-", case.tag);
     bundle.create().ok();
     assert_eq!(bundle.state()["id"], json!(bundle.id));
+}
+
+/// The same, with nobody first.
+fn of_creates_with_one_id_at_the_same_time_one_wins(case: &Case) {
+    let bundle = case.bundle();
+    for _ in 0..5 {
+        let creates: Vec<_> = (0..4).map(|_| bundle.launch("create", &[]).spawn()).collect();
+        let codes: Vec<_> = creates.into_iter().map(|create| create.wait().code()).collect();
+        assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
+        assert_eq!(bundle.status(), "created");
+        bundle.delete_force().ok();
+        case.leaves_nothing();
+    }
+}
+
+/// By force it is no error to come late.
+fn deletes_at_the_same_time_do_not_disturb_each_other(case: &Case) {
+    for _ in 0..5 {
+        let bundle = case.bundle().running();
+        let deletes: Vec<_> =
+            (0..4).map(|_| bundle.command("delete", &["--force"]).spawn()).collect();
+        for delete in deletes {
+            delete.wait().ok();
+        }
+        case.leaves_nothing();
+    }
 }
 
 /// errors: "generating an error MUST leave the state of the environment as if

@@ -258,7 +258,7 @@ fn a_resource_limit_that_is_listed_twice_is_refused(case: &Case) {
 /// setrlimit(2) refuses it.
 fn a_soft_limit_above_the_hard_one_is_refused(case: &Case) {
     let limits = json!([{"type": "RLIMIT_NOFILE", "soft": 200, "hard": 100}]);
-    case.bundle().set("/process/rlimits", limits).create().fails().says("invalid argument");
+    case.bundle().set("/process/rlimits", limits).create().fails();
     case.leaves_nothing();
 }
 

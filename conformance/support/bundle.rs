@@ -74,10 +74,6 @@ impl<'c> Bundle<'c> {
         self
     }
 
-    pub(crate) fn get(&self, pointer: &str) -> &Value {
-        self.config.pointer(pointer).expect("a value")
-    }
-
     fn at(&mut self, pointer: &str) -> &mut Value {
         pointer.split('/').skip(1).fold(&mut self.config, |value, key| match value {
             Value::Array(list) => &mut list[key.parse::<usize>().expect("an index")],

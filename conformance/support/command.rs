@@ -7,7 +7,6 @@ use std::fs::{self, File};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
@@ -30,7 +29,6 @@ pub(crate) struct Invocation<'c> {
     log: PathBuf,
     stdout: PathBuf,
     stderr: PathBuf,
-    limit: Duration,
 }
 
 impl<'c> Invocation<'c> {
@@ -58,7 +56,6 @@ impl<'c> Invocation<'c> {
             log,
             stdout: case.path(&format!("{number}.stdout")),
             stderr: case.path(&format!("{number}.stderr")),
-            limit: PATIENCE,
         }
     }
 
@@ -111,11 +108,6 @@ impl<'c> Invocation<'c> {
         self.through(["setsid", "--ctty", "--wait"])
     }
 
-    pub(crate) fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
-        self
-    }
-
     pub(crate) fn spawn(self) -> Running<'c> {
         let mut line: Vec<OsString> = self.wrapper;
         line.push(self.program.into());
@@ -142,7 +134,6 @@ impl<'c> Invocation<'c> {
             log: self.log,
             stdout: self.stdout,
             stderr: self.stderr,
-            limit: self.limit,
         }
     }
 
@@ -164,7 +155,6 @@ pub(crate) struct Running<'c> {
     log: PathBuf,
     stdout: PathBuf,
     stderr: PathBuf,
-    limit: Duration,
 }
 
 impl Running<'_> {
@@ -198,13 +188,13 @@ impl Running<'_> {
     }
 
     fn outcome(mut self) -> Result<Output, String> {
-        if !wait::ended(self.pid(), self.limit) {
+        if !wait::ended(self.pid(), PATIENCE) {
             let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
             let _ = self.child.kill();
             let _ = self.child.wait();
             return Err(format!(
                 "still running after {:?}: {:?}\nstdout: {}\nstderr: {}",
-                self.limit,
+                PATIENCE,
                 self.line,
                 read(&self.stdout),
                 read(&self.stderr)

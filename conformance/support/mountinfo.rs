@@ -3,7 +3,6 @@
 /// One line of proc_pid_mountinfo(5).
 #[derive(Debug)]
 pub(crate) struct Mount {
-    pub(crate) root: String,
     pub(crate) options: Vec<String>,
     /// `shared:1`, `master:2` and the like.
     pub(crate) propagation: Vec<String>,
@@ -34,7 +33,6 @@ pub(crate) fn find(text: &str, point: &str) -> Option<Mount> {
         (before.split(' ').collect(), after.split(' ').collect());
     let list = |options: &str| options.split(',').map(String::from).collect();
     Some(Mount {
-        root: before[3].into(),
         options: list(before[5]),
         propagation: before[6..].iter().map(ToString::to_string).collect(),
         kind: after[0].into(),

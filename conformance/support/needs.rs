@@ -46,6 +46,10 @@ pub(crate) fn file(path: &str) -> Need {
     need(Path::new(path).exists(), format!("needs {path}"))
 }
 
+pub(crate) fn no_file(path: &str) -> Need {
+    need(!Path::new(path).exists(), format!("needs a machine without {path}"))
+}
+
 /// For what no standard and no engine asks of other runtimes.
 pub(crate) fn minke() -> Need {
     need(runtime::name() == "minke", "is about minke only")
@@ -59,7 +63,18 @@ pub(crate) fn command(name: &str) -> Need {
 
 /// An option of `create` that runtimes may lack.
 pub(crate) fn create_option(option: &str) -> Need {
-    let help = std::process::Command::new(&*runtime::PATH).args(["create", "--help"]).output();
-    let known = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains(option));
-    need(known, format!("needs a runtime with create {option}"))
+    need(
+        help(&["create", "--help"]).contains(option),
+        format!("needs a runtime with create {option}"),
+    )
+}
+
+/// An option before the command that runtimes may lack.
+pub(crate) fn global_option(option: &str) -> Need {
+    need(help(&["--help"]).contains(option), format!("needs a runtime with {option}"))
+}
+
+fn help(arguments: &[&str]) -> String {
+    let help = std::process::Command::new(&*runtime::PATH).args(arguments).output();
+    help.map(|help| String::from_utf8_lossy(&help.stdout).into_owned()).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ const SUPERVISED: &str = "CONFORMANCE_SUPERVISED";
 
 /// In the first process: runs this program once more as a child, reaps every
 /// orphan until it ends, and returns its exit code. In the child: `None`.
+#[allow(clippy::zombie_processes, reason = "it is waited for among the orphans")]
 pub(crate) fn supervise() -> Option<ExitCode> {
     if std::env::var_os(SUPERVISED).is_some() {
         return None;

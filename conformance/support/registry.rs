@@ -110,14 +110,12 @@ impl Test {
             (self.run)(&case);
             case.finish();
         }));
-        match run {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                let report = case.report();
-                case.clean_up();
-                Err(format!("{}\n{report}", PANIC.take()).into())
-            }
+        if run.is_ok() {
+            return Ok(());
         }
+        let report = case.report();
+        case.clean_up();
+        Err(format!("{}\n{report}", PANIC.take()).into())
     }
 }
 
