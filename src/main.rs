@@ -1,5 +1,7 @@
 //! minke: an OCI low-level container runtime.
 
+#![cfg_attr(not(test), no_main)]
+
 mod cgroup;
 mod check;
 mod cli;
@@ -15,9 +17,9 @@ mod spec;
 mod sys;
 mod time;
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+/// Runs one command; the result is the exit code.
+#[cfg_attr(test, expect(dead_code, reason = "tests have a main of their own"))]
+fn run() -> u8 {
     let cli::Invocation { global, command } = cli::parse(std::env::args_os().skip(1));
     let logging = log::init(log::Setup {
         file: global.log.clone(),
@@ -28,11 +30,11 @@ fn main() -> ExitCode {
     match logging.and(command).and_then(|matches| command::run(&global, &matches)) {
         Ok(code) => {
             log::release();
-            ExitCode::from(code)
+            code
         }
         Err(error) => {
             log::error(&error);
-            ExitCode::from(command::code_of_failure(name, &error))
+            command::code_of_failure(name, &error)
         }
     }
 }

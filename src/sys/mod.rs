@@ -7,6 +7,7 @@
 
 pub(crate) mod bpf;
 pub(crate) mod clone;
+mod entry;
 pub(crate) mod exec;
 pub(crate) mod fd;
 pub(crate) mod heap;
