@@ -15,6 +15,8 @@ pub(crate) mod keyring;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod netdevice;
+#[cfg(all(target_arch = "x86_64", not(debug_assertions), not(test)))]
+mod prestart;
 pub(crate) mod signal;
 pub(crate) mod socket;
 
