@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &["sys::Type"]),
     ("spec", &["sys::Type", "error"]),
     ("host", &["sys", "error"]),
-    ("log", &["sys", "error"]),
+    ("log", &["sys", "error", "time"]),
     ("cli", &["error"]),
     ("check", &["spec", "host", "error", "sys::Type"]),
     ("plan", &["spec", "host", "error", "sys::Type", "seccomp", "lsm"]),
@@ -49,10 +49,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "container",
         &[
             "sys", "error", "spec", "host", "log", "check", "plan", "seccomp", "lsm", "cgroup",
-            "hooks", "link", "init",
+            "hooks", "link", "init", "time",
         ],
     ),
-    ("command", &["container", "spec", "cli", "error"]),
+    ("command", &["container", "spec", "cli", "error", "plan", "sys::Type", "sys::process"]),
 ];
 
 /// The child between clone and exec: what would allocate, lock or fork there.
@@ -160,7 +160,7 @@ fn a_breach_of_the_layers_is_seen(_: &Case) {
         ("init::rootfs", "use super::super::log::warn;", "log::warn"),
         ("link::wire", "use crate::plan::Plan;", "plan::Plan"),
         ("cgroup::v1", "use crate::container as c;", "container"),
-        ("command::run", "pub(crate) use crate::sys::*;", "sys::*"),
+        ("command::run", "pub(crate) use crate::cgroup::*;", "cgroup::*"),
         ("container::create", "use crate::command::run;", "command::run"),
     ] {
         assert_eq!(

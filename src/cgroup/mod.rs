@@ -162,7 +162,7 @@ impl Cgroups {
             let (directory, fresh) = make_directory(&group.path)?;
             entrance.fresh &= fresh;
             if !fresh {
-                self.refuse_used(group, directory.as_fd())?;
+                Self::refuse_used(group, directory.as_fd())?;
             }
             if group.is_v2() {
                 entrance.v2 = Some(entrance.directories.len());
@@ -185,7 +185,7 @@ impl Cgroups {
     }
 
     /// A cgroup that is in use belongs to another container.
-    fn refuse_used(&self, group: &Group, directory: BorrowedFd<'_>) -> Result<()> {
+    fn refuse_used(group: &Group, directory: BorrowedFd<'_>) -> Result<()> {
         let count = empty::processes(directory).len();
         if count > 0 {
             return Err(Error::Broken {

@@ -11,6 +11,7 @@ use serde_json::ser::PrettyFormatter;
 
 use super::print;
 use crate::error::Result;
+use crate::plan::credentials::CAPABILITIES;
 use crate::spec::VERSION;
 
 pub(super) fn run() -> Result<()> {
@@ -31,123 +32,13 @@ const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time"
 /// than what is in use: an entry too many does no harm.
 const UNSAFE_ANNOTATIONS: &[&str] = &["bundle", "org.systemd.property.", "org.criu.config"];
 
-/// Sorted; options that are not in it go to the file system. To be had from
-/// the table by which the plan reads them, once there is one.
-const MOUNT_OPTIONS: &[&str] = &[
-    "async",
-    "atime",
-    "bind",
-    "defaults",
-    "dev",
-    "diratime",
-    "dirsync",
-    "exec",
-    "iversion",
-    "lazytime",
-    "loud",
-    "mand",
-    "noatime",
-    "nodev",
-    "nodiratime",
-    "noexec",
-    "noiversion",
-    "nolazytime",
-    "nomand",
-    "norelatime",
-    "nostrictatime",
-    "nosuid",
-    "nosymfollow",
-    "private",
-    "ratime",
-    "rbind",
-    "rdev",
-    "rdiratime",
-    "relatime",
-    "remount",
-    "rexec",
-    "rnoatime",
-    "rnodev",
-    "rnodiratime",
-    "rnoexec",
-    "rnorelatime",
-    "rnostrictatime",
-    "rnosuid",
-    "rnosymfollow",
-    "ro",
-    "rprivate",
-    "rrelatime",
-    "rro",
-    "rrw",
-    "rshared",
-    "rslave",
-    "rstrictatime",
-    "rsuid",
-    "rsymfollow",
-    "runbindable",
-    "rw",
-    "shared",
-    "silent",
-    "slave",
-    "strictatime",
-    "suid",
-    "symfollow",
-    "sync",
-    "tmpcopyup",
-    "unbindable",
-];
-
-/// In the order of their numbers.
-const CAPABILITIES: &[&str] = &[
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Features {
     oci_version_min: &'static str,
     oci_version_max: &'static str,
     hooks: &'static [&'static str],
-    mount_options: &'static [&'static str],
+    mount_options: Vec<&'static str>,
     linux: Linux,
     annotations: BTreeMap<&'static str, &'static str>,
     potentially_unsafe_config_annotations: &'static [&'static str],
@@ -212,7 +103,7 @@ impl Features {
             oci_version_min: OLDEST,
             oci_version_max: VERSION,
             hooks: HOOKS,
-            mount_options: MOUNT_OPTIONS,
+            mount_options: crate::plan::options::names().collect(),
             linux: Linux::new(),
             annotations: [("org.opencontainers.runc.checkpoint.enabled", "false")].into(),
             potentially_unsafe_config_annotations: UNSAFE_ANNOTATIONS,
@@ -224,7 +115,7 @@ impl Linux {
     fn new() -> Self {
         Self {
             namespaces: NAMESPACES,
-            capabilities: CAPABILITIES,
+            capabilities: &CAPABILITIES,
             cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
             seccomp: Seccomp {
                 enabled: false,
@@ -265,7 +156,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_and_without_repetitions() {
-        assert!(MOUNT_OPTIONS.is_sorted_by(|a, b| a < b));
+        assert!(crate::plan::options::names().is_sorted());
         assert!(NAMESPACES.is_sorted_by(|a, b| a < b));
         assert_eq!(CAPABILITIES.len(), 41);
         assert!(CAPABILITIES.iter().all(|name| name.starts_with("CAP_")));

@@ -11,7 +11,7 @@ pub(super) fn run(global: &Global, matches: &Matches) -> Result<u8> {
     let store = store(global);
     let ids = store.ids()?;
     if matches.flag("quiet") {
-        let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+        let lines: String = ids.iter().flat_map(|id| [id.as_str(), "\n"]).collect();
         return print(&lines).map(|()| 0);
     }
     let records: Vec<(Record, _)> = ids.iter().filter_map(|id| load(&store, id)).collect();
@@ -77,9 +77,14 @@ fn table(states: &[State], records: &[(Record, crate::container::status::Status)
     };
     let widths: Vec<usize> = (0..5).map(width).collect();
     let line = |row: &[String; 6]| {
-        let padded: String =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{padded}{}\n", row[5])
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells
+            .chain([format!(
+                "{}
+",
+                row[5]
+            )])
+            .collect::<String>()
     };
     rows.iter().map(line).collect()
 }

@@ -8,7 +8,7 @@ use super::status::Status;
 use super::store::{Container, InitId, Record, Store};
 use super::undo::Undo;
 use super::{guard, id, state};
-use crate::cgroup::{Cgroups, Entrance};
+use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::link::parent::{Init, launch};

@@ -34,7 +34,7 @@ pub(crate) fn started(container: &Container, record: &Record) -> Result<()> {
         });
         match received.doing(|| "hear from the container's init")? {
             Some((message, _)) if message.errno == 0 => {
-                executing |= Step::of(message) == Some(Step::Executing)
+                executing |= Step::of(message) == Some(Step::Executing);
             }
             Some((message, len)) => return Err(failure(record, message, &text[..len])),
             None if executing => break,

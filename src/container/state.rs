@@ -70,11 +70,11 @@ impl<'r> State<'r> {
 /// What hooks inside the container read: init fills in the pid that it has in
 /// its own namespace, which only the kernel knows beforehand.
 pub(crate) fn for_hooks(record: &Record) -> HookStates {
+    const FIELD: &[u8] = b"\"pid\":0";
     let halves = |status| {
         let text = State::new(record, status).compact();
         // The first `"pid":0` is the field: what comes before is a version and
         // an ID, and quotes in them would be escaped.
-        const FIELD: &[u8] = b"\"pid\":0";
         let at = text.windows(FIELD.len()).position(|part| part == FIELD).unwrap_or(0);
         let digit = at + FIELD.len() - 1;
         [text[..digit].to_vec(), text[digit + 1..].to_vec()]

@@ -5,7 +5,7 @@
 //! it. Whoever changes a container holds a lock on its directory.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -370,10 +370,5 @@ impl Container {
                 Error::os(format!("remove {:?}", self.path), errno)
             }),
         }
-    }
-
-    /// The directory, for what the kernel wants by descriptor.
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.directory.as_fd()
     }
 }

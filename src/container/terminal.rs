@@ -86,7 +86,7 @@ impl Terminal {
             let mut watched = [PollFd::new(&self.master, PollFlags::IN)];
             match poll(&mut watched, Some(&now)) {
                 Ok(count) if count > 0 => {
-                    self.output_ended = !copy_once(self.master.as_fd(), stdout())
+                    self.output_ended = !copy_once(self.master.as_fd(), stdout());
                 }
                 _ => return,
             }

@@ -21,7 +21,7 @@ pub(super) fn hand_over(
     // A change of ids may have changed it, and from here on we wait.
     at(Step::Descriptors, 6, set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
     if let Some(terminal) = terminal {
-        at(Step::Descriptors, 0, take_terminal(terminal))?;
+        at(Step::Descriptors, 0, take_terminal(&terminal))?;
     }
     let first = plan.preserve_fds.saturating_add(3);
     let first = RawFd::try_from(first).map_err(|_| failure(Step::Descriptors, 1, Errno::BADF))?;
@@ -48,8 +48,8 @@ fn inherit(number: RawFd) -> Result<()> {
     fd::dup_at(fd::inherited(number)?, number, true)
 }
 
-fn take_terminal(terminal: OwnedFd) -> Result<()> {
-    ioctl_tiocsctty(&terminal)?;
+fn take_terminal(terminal: &OwnedFd) -> Result<()> {
+    ioctl_tiocsctty(terminal)?;
     for number in 0..3 {
         fd::dup_at(terminal.as_fd(), number, true)?;
     }

@@ -5,6 +5,8 @@
 //! It allocates nothing, formats nothing and never returns: [`run`] ends in
 //! `execve` or `_exit`.
 
+#![expect(clippy::result_large_err, reason = "a failure is made once, on the way out")]
+
 mod cgroups;
 mod console;
 mod copy_up;
@@ -85,7 +87,7 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     rootfs::make_cwd(plan, root.as_fd())?;
     let terminal = console::set_up(plan, handles, root.as_fd())?;
     protect::all(plan, root.as_fd())?;
-    rootfs::switch(plan, root)?;
+    rootfs::switch(plan, root.as_fd())?;
 
     report.wait(Step::Recorded)?;
     namespaces::outlive_parent()?;

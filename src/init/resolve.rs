@@ -290,7 +290,9 @@ fn walk(
             let mut target = [std::mem::MaybeUninit::uninit(); PATH_MAX];
             let (target, _) = readlinkat_raw(&next, c"", &mut target)?;
             if target.first() == Some(&b'/') {
-                stack.iter_mut().for_each(|slot| *slot = None);
+                for slot in &mut stack {
+                    *slot = None;
+                }
                 depth = 0;
             }
             rest.prepend(target)?;

@@ -77,8 +77,8 @@ pub(super) fn make_cwd(plan: &Plan, root: BorrowedFd<'_>) -> Done {
 }
 
 /// Makes `root` the root, and the host's mounts unreachable.
-pub(super) fn switch(plan: &Plan, root: OwnedFd) -> Done {
-    at(Step::Pivot, 0, fchdir(&root))?;
+pub(super) fn switch(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+    at(Step::Pivot, 0, fchdir(root))?;
     match plan.rootfs.switch {
         Switch::Pivot => at(Step::Pivot, 1, pivot(plan))?,
         Switch::Move => at(Step::Pivot, 2, move_to_root())?,
@@ -92,7 +92,7 @@ pub(super) fn switch(plan: &Plan, root: OwnedFd) -> Done {
 }
 
 /// Old and new root change places at the same mount point, so no directory
-/// is needed for the old one (`pivot_root(2)`, "pivot_root(".", ".")").
+/// is needed for the old one (`pivot_root(2)` tells of it).
 fn pivot(plan: &Plan) -> Result<()> {
     pivot_root(c".", c".")?;
     if Propagation::from_bits_retain(plan.rootfs.propagation).contains(Propagation::SHARED) {

@@ -30,17 +30,18 @@ impl Message {
     const SIZE: usize = 8;
 
     fn to_bytes(self) -> [u8; Self::SIZE] {
-        let [a, b] = self.step.to_ne_bytes();
-        let [c, d] = self.item.to_ne_bytes();
-        let [e, f, g, h] = self.errno.to_ne_bytes();
-        [a, b, c, d, e, f, g, h]
+        let mut bytes = [0; Self::SIZE];
+        bytes[..2].copy_from_slice(&self.step.to_ne_bytes());
+        bytes[2..4].copy_from_slice(&self.item.to_ne_bytes());
+        bytes[4..].copy_from_slice(&self.errno.to_ne_bytes());
+        bytes
     }
 
-    fn from_bytes([a, b, c, d, e, f, g, h]: [u8; Self::SIZE]) -> Self {
+    fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
         Self {
-            step: u16::from_ne_bytes([a, b]),
-            item: u16::from_ne_bytes([c, d]),
-            errno: i32::from_ne_bytes([e, f, g, h]),
+            step: u16::from_ne_bytes([bytes[0], bytes[1]]),
+            item: u16::from_ne_bytes([bytes[2], bytes[3]]),
+            errno: i32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
         }
     }
 }

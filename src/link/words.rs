@@ -55,15 +55,7 @@ pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &st
         Step::Readonly => "make the rootfs read-only".to_owned(),
         Step::Console => "set up the console".to_owned(),
         Step::Pivot => format!("make {} the root", quoted(Some(&plan.rootfs.path))),
-        Step::Rlimit => match plan.process.rlimits.get(index) {
-            Some((resource, limit)) => format!(
-                "config.json: process.rlimits[{index}]: set RLIMIT_{} to {}:{}",
-                format!("{resource:?}").to_uppercase(),
-                limit.current.map_or("unlimited".to_owned(), |v| v.to_string()),
-                limit.maximum.map_or("unlimited".to_owned(), |v| v.to_string())
-            ),
-            None => "set a resource limit".to_owned(),
-        },
+        Step::Rlimit => rlimit_words(plan, index),
         Step::OomScoreAdj => format!(
             "config.json: process.oomScoreAdj: set to {}",
             plan.process.oom_score_adj.as_deref().unwrap_or_default()
@@ -85,7 +77,7 @@ pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &st
         }
         other => other.name().replace('-', " "),
     };
-    with_cause(doing, errno, text)
+    with_cause(&doing, errno, text)
 }
 
 /// The words for a program that cannot be executed; engines match them.
@@ -109,7 +101,7 @@ pub(crate) fn start_words(program: &str, message: Message, text: &str) -> String
         Some(Step::StartContainer) => {
             hook_words("startContainer", usize::from(message.item), message.errno, text)
         }
-        Some(step) => with_cause(step.name().replace('-', " "), message.errno, text),
+        Some(step) => with_cause(&step.name().replace('-', " "), message.errno, text),
         None => format!("unknown step {}", message.step),
     }
 }
@@ -130,6 +122,19 @@ fn mount_words(plan: &Plan, step: Step, index: usize) -> String {
         Step::CopyUp => format!("config.json: mounts[{index}]: copy up into \"/{target}\""),
         _ => format!("config.json: mounts[{index}]: mount {what:?} at \"/{target}\""),
     }
+}
+
+fn rlimit_words(plan: &Plan, index: usize) -> String {
+    let Some((resource, limit)) = plan.process.rlimits.get(index) else {
+        return "set a resource limit".to_owned();
+    };
+    let value = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |v| v.to_string());
+    format!(
+        "config.json: process.rlimits[{index}]: set RLIMIT_{} to {}:{}",
+        format!("{resource:?}").to_uppercase(),
+        value(limit.current),
+        value(limit.maximum)
+    )
 }
 
 fn device_words(plan: &Plan, index: usize, errno: i32) -> String {
@@ -162,7 +167,7 @@ pub(crate) fn wait_words(status: i32) -> String {
     }
 }
 
-fn with_cause(doing: String, errno: i32, text: &str) -> String {
+fn with_cause(doing: &str, errno: i32, text: &str) -> String {
     let cause = words(Errno::from_raw_os_error(errno));
     match text.trim() {
         "" => format!("{doing}: {cause}"),

@@ -52,7 +52,6 @@ pub(crate) const CAPABILITIES: [&str; 41] = [
 
 /// The five sets, as bit masks by capability number.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of capabilities(7)")]
 pub(crate) struct Capabilities {
     pub(crate) bounding: u64,
     pub(crate) effective: u64,
@@ -180,7 +179,7 @@ mod tests {
     #[test]
     fn ids_that_mean_nothing_are_refused() {
         let process = spec::Process {
-            user: spec::User { uid: u32::MAX, ..Default::default() },
+            user: serde_json::from_str(r#"{"uid":4294967295}"#).unwrap(),
             ..Default::default()
         };
         assert!(plan(&process, 0).unwrap_err().to_string().contains("process.user.uid"));

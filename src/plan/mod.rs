@@ -22,7 +22,6 @@ use std::os::fd::OwnedFd;
 use crate::error::{Error, Result};
 use crate::spec;
 
-pub(crate) use credentials::Credentials;
 pub(crate) use devices::Node;
 pub(crate) use hooks::ChildHook;
 pub(crate) use mounts::{Bind, Filesystem, Kind, Mount};

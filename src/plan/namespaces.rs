@@ -126,7 +126,8 @@ fn time_offsets(linux: &spec::Linux, plan: &Namespaces) -> Result<Option<String>
         if offset.nanosecs > 999_999_999 {
             return Err(Error::config(format!("{field}.nanosecs"), "must be below 1000000000"));
         }
-        lines += &format!("{clock} {} {}\n", offset.secs, offset.nanosecs);
+        let line = [clock.clone(), offset.secs.to_string(), offset.nanosecs.to_string()];
+        lines += &(line.join(" ") + "\n");
     }
     Ok(Some(lines))
 }

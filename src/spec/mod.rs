@@ -15,12 +15,9 @@ mod process;
 mod resources;
 
 pub(crate) use hooks::{Hook, Hooks};
-pub(crate) use linux::{Device, IdMapping, Linux, Namespace};
-pub(crate) use process::{Capabilities, ConsoleSize, Process, Rlimit, User};
-pub(crate) use resources::{
-    BlockIo, Cpu, DeviceRule, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma,
-    Resources, ThrottleDevice, WeightDevice,
-};
+pub(crate) use linux::{Device, IdMapping, Linux};
+pub(crate) use process::{Capabilities, ConsoleSize, Process, Rlimit};
+pub(crate) use resources::{BlockIo, Cpu, DeviceRule, Memory, Network, Resources, ThrottleDevice};
 
 use std::collections::BTreeMap;
 

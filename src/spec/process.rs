@@ -66,7 +66,6 @@ pub(crate) struct Rlimit {
 /// The five sets of capabilities(7), by name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the names are those of capabilities(7)")]
 pub(crate) struct Capabilities {
     pub(crate) bounding: Vec<String>,
     pub(crate) effective: Vec<String>,

@@ -7,6 +7,8 @@ use super::{Result, check};
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
 const KEYCTL_SETPERM: libc::c_int = 5;
 const KEYCTL_DESCRIBE: libc::c_int = 6;
+/// `KEY_USR_SEARCH`.
+const UID_SEARCH: u32 = 0x0008_0000;
 
 /// Joins, or makes, the session keyring `name`; gives its serial number.
 ///
@@ -34,7 +36,6 @@ pub(crate) fn allow_search(serial: i32) -> Result<()> {
     let len = usize::try_from(len).unwrap_or(0).min(text.len());
     let perm = text[..len].split(|b| *b == b';').nth(3).and_then(|p| str::from_utf8(p).ok());
     let perm = perm.and_then(|p| u32::from_str_radix(p, 16).ok()).unwrap_or(0);
-    const UID_SEARCH: u32 = 0x0008_0000;
     // SAFETY: plain numbers.
     check(unsafe {
         libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, serial, perm | UID_SEARCH, 0, 0)

@@ -21,7 +21,7 @@ pub(crate) mod signal;
 pub(crate) mod socket;
 
 pub(crate) use rustix::io::Errno;
-pub(crate) use rustix::process::{getegid, geteuid};
+pub(crate) use rustix::process::geteuid;
 pub(crate) use rustix::{event, fs, io, net, process, pty, stdio, system, termios, thread};
 
 /// What a system call gives: a value or an errno.
@@ -42,10 +42,4 @@ fn check(ret: libc::c_long) -> Result<libc::c_long> {
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: `_exit` has no precondition and touches no memory.
     unsafe { libc::_exit(status) }
-}
-
-/// `personality(2)`; `0xffff_ffff` reads it.
-pub(crate) fn personality(persona: u32) -> Result<()> {
-    // SAFETY: the argument is a plain number.
-    check(unsafe { libc::syscall(libc::SYS_personality, libc::c_ulong::from(persona)) }).map(drop)
 }

@@ -17,7 +17,7 @@ pub(crate) const MOUNT_ATTR_RDONLY: u64 = 0x01;
 pub(crate) const MOUNT_ATTR_NOSUID: u64 = 0x02;
 pub(crate) const MOUNT_ATTR_NODEV: u64 = 0x04;
 pub(crate) const MOUNT_ATTR_NOEXEC: u64 = 0x08;
-/// All the bits that say how access times are kept; `RELATIME` is none set.
+/// All the bits that say how access times are kept; with none it is `RELATIME`.
 pub(crate) const MOUNT_ATTR_ATIME: u64 = 0x70;
 pub(crate) const MOUNT_ATTR_NOATIME: u64 = 0x10;
 pub(crate) const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
@@ -25,7 +25,7 @@ pub(crate) const MOUNT_ATTR_NODIRATIME: u64 = 0x80;
 /// Linux 5.14.
 pub(crate) const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
 
-/// `struct mount_attr` of mount_setattr(2).
+/// `struct mount_attr` of `mount_setattr(2)`.
 #[repr(C)]
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MountAttr {
