@@ -10,7 +10,7 @@
 // Of two ways of asking for the same thing it takes the faster. What the child does not need at once, the parent does
 // while the child works, since there are two cores: the network namespace above all, device rules, the state file.
 // It is built with musl, because the start of a static glibc program costs more than all else (68 cpuid instructions, each
-// a trap in a virtual machine).
+// a trap in a virtual machine); and with glibc too, for comparison.
 //
 // FLOOR_CGROUPS in the environment names the directories of the cgroup hierarchies, separated by colons: one, of cgroup2, is
 // mode v2, else it is v1 or hybrid. Compiled with -DTIMES it prints how long each call took: pid, begin, microseconds, line, call.

@@ -174,6 +174,7 @@ static int by_size(const void *a, const void *b) {
 }
 
 static double median(struct runtime *r, int phase) { return r->took[phase][r->measured[phase] / 2]; }
+static double minimum(struct runtime *r, int phase) { return r->took[phase][0]; }
 
 static void print_times(void) {
   printf("%-16s", "us: min/median");
@@ -183,7 +184,7 @@ static void print_times(void) {
     for (int i = 0; i < runtimes; i++) {
       struct runtime *r = &runtime[i];
       qsort(r->took[phase], r->measured[phase], sizeof(double), by_size);
-      if (r->measured[phase]) printf("%8.0f/%7.0f", r->took[phase][0], median(r, phase));
+      if (r->measured[phase]) printf("%8.0f/%7.0f", minimum(r, phase), median(r, phase));
       else printf("%16s", "-");
     }
   }
@@ -194,15 +195,17 @@ static void print_times(void) {
   printf("\n");
 }
 
-// Medians as multiples of those of one runtime.
+// Minima and medians as multiples of those of one runtime.
 static void print_ratios(struct runtime *to) {
   printf("\n%s = 1", to->name);
   for (int i = 0; i < runtimes; i++) printf("%*s", i ? 16 : 28 - (int)strlen(to->name), runtime[i].name);
   for (int phase = 0; phase < PHASES; phase++) {
     printf("\n%-16s", phase_name[phase]);
-    for (int i = 0; i < runtimes; i++)
-      if (to->measured[phase] && runtime[i].measured[phase]) printf("%16.2f", median(&runtime[i], phase) / median(to, phase));
+    for (int i = 0; i < runtimes; i++) {
+      struct runtime *r = &runtime[i];
+      if (to->measured[phase] && r->measured[phase]) printf("%8.2f/%7.2f", minimum(r, phase) / minimum(to, phase), median(r, phase) / median(to, phase));
       else printf("%16s", "-");
+    }
   }
   printf("\n");
 }
@@ -228,6 +231,6 @@ int main(int count, char **words) {
   if (runtimes) visits(words[3]);
   print_times();
   for (int i = 0; i < runtimes; i++)
-    if (!strcmp(runtime[i].name, "floor") || !strcmp(runtime[i].name, "minke")) print_ratios(&runtime[i]);
+    if (!strncmp(runtime[i].name, "floor", 5) || !strcmp(runtime[i].name, "minke")) print_ratios(&runtime[i]);
   return 0;
 }
