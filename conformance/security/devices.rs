@@ -15,7 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("CVE-2025-52565", a_console_that_is_a_link_gets_no_terminal)
             .fails_on("crun 1.8", "binds it over what the link leads to")
             .fails_on("runc 1.1", "binds it over what the link leads to"),
-        test!("GHSA-c76h-2ccp-4975", descriptors_that_are_links_are_not_followed),
+        test!("links", descriptors_that_are_links_are_not_followed),
     ]
 }
 
