@@ -10,10 +10,12 @@ pub(crate) fn tests() -> Vec<Test> {
             .fails_on("runc 1.1", "binds what the link leads to"),
         test!("CVE-2025-31133", a_null_that_is_a_file_masks_nothing)
             .fails_on("runc 1.1", "binds the file"),
+        test!("CVE-2025-31133", a_null_of_a_bound_dev_masks_nothing)
+            .fails_on("runc 1.1", "binds what it is"),
         test!("CVE-2025-52565", a_console_that_is_a_link_gets_no_terminal)
             .fails_on("crun 1.8", "binds it over what the link leads to")
             .fails_on("runc 1.1", "binds it over what the link leads to"),
-        test!("GHSA-c76h-2ccp-4975", descriptors_that_are_links_are_not_followed),
+        test!("links", descriptors_that_are_links_are_not_followed),
     ]
 }
 
@@ -46,6 +48,19 @@ fn a_null_that_is_a_link_masks_nothing(case: &Case) {
 /// The same.
 fn a_null_that_is_a_file_masks_nothing(case: &Case) {
     masked(case, own_dev(case).file("/dev/null", "victim\n"));
+}
+
+/// The same where the runtime makes no devices: /dev comes from outside.
+fn a_null_of_a_bound_dev_masks_nothing(case: &Case) {
+    let (with_link, with_file) = (case.path("with-link"), case.path("with-file"));
+    fs::create_dir(&with_link).unwrap();
+    fs::create_dir(&with_file).unwrap();
+    std::os::unix::fs::symlink("/victim", with_link.join("null")).unwrap();
+    fs::write(with_file.join("null"), "victim\n").unwrap();
+    for dev in [&with_link, &with_file] {
+        masked(case, own_dev(case).bind(dev, "/dev", &["rbind"]));
+    }
+    assert_eq!(fs::read_to_string(with_file.join("null")).unwrap(), "victim\n");
 }
 
 /// A terminal is bound over /dev/console, and chowned.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::support::{Bundle, Case, Test, runtime, test};
+use crate::support::{Bundle, Case, Test, runtime, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -47,13 +47,34 @@ fn init_cannot_be_written_through(case: &Case) {
     assert_eq!(fs::read_to_string(bundle.rootfs("/attack")).unwrap(), "done\n");
 }
 
-/// `#!/proc/self/exe` makes it so for longer.
+/// The program is /proc/self/exe, the runtime itself, which waits for a reader
+/// of its log. Its neighbour, in the same pid namespace so as to outlive it,
+/// opens the binary, lets it end, and writes.
 fn a_program_that_is_the_runtime_itself_cannot_be_written_through(case: &Case) {
-    let bundle = attacked(case.bundle().program("/entry", "#!/proc/self/exe\n")).args(&["/entry"]);
-    run(case, &bundle);
-    let attack = fs::read_to_string(bundle.rootfs("/attack")).unwrap_or_default();
-    assert!(!attack.contains("written"), "{attack}");
-    let _ = bundle.delete_force();
+    let attack = "trap 'echo done >> /attack' EXIT; n=0; \
+        until head -c 1 /proc/$pid/exe > /dev/null; do n=$((n+1)); [ $n -gt 300 ] && exit; sleep 0.01; done; \
+        exec 3</proc/$pid/exe; echo opened >> /attack; timeout 1 cat /fifo & \
+        for i in $(seq 150); do echo x >> /proc/self/fd/3 && echo written >> /attack && break; sleep 0.01; done";
+    let args = ["/proc/self/exe", "--log", "/fifo", "--root", "/none", "state", "none"];
+    let bundle = case.bundle().without_namespace("pid").args(&args);
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(bundle.rootfs("/fifo"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let bundle = bundle.hook("startContainer", &format!("({attack}) </dev/null >/dev/null 2>&1 &"));
+    let copy = copy(case);
+    bundle.settle(bundle.launch("create", &[]).program(&copy).run()).ok();
+    bundle.command("start", &[]).program(&copy).run();
+    let attacked = || fs::read_to_string(bundle.rootfs("/attack")).unwrap_or_default();
+    until("the end of the attack", || attacked().ends_with("done\n"));
+    assert!(
+        fs::read(&copy).unwrap() == fs::read(&*runtime::PATH).unwrap(),
+        "the binary has changed"
+    );
+    assert!(!attacked().contains("written"), "{}", attacked());
 }
 
 /// Whatever the guard is, the host does not see it afterwards, and the binary
