@@ -29,6 +29,7 @@ pub(crate) fn tests() -> Vec<Test> {
 /// may use all. `sys::Type` stands for the types and constants of `sys`.
 /// `time`, a calendar, is a leaf that all may use.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("sys::entry", &["sys", "run"]),
     ("sys", &[]),
     ("time", &[]),
     ("error", &["sys::Type"]),

@@ -14,7 +14,7 @@ use crate::sys::{Errno, io, signal};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pids in `directory` itself.
-pub(super) fn processes(directory: BorrowedFd<'_>) -> Vec<i32> {
+fn processes(directory: BorrowedFd<'_>) -> Vec<i32> {
     let text = read(directory, "cgroup.procs").unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
@@ -91,7 +91,7 @@ fn kill_each(directory: BorrowedFd<'_>, group: &Group) {
 }
 
 /// Pids in the cgroup and in all below it.
-fn all_processes(directory: BorrowedFd<'_>) -> Vec<i32> {
+pub(super) fn all_processes(directory: BorrowedFd<'_>) -> Vec<i32> {
     let mut pids = processes(directory);
     for child in children(directory) {
         if let Ok(child) = open_child(directory, &child) {

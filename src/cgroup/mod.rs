@@ -23,7 +23,7 @@ use crate::error::{Doing, Error, Result};
 use crate::plan::mounts::CgroupView;
 use crate::spec::Resources;
 use crate::sys::Errno;
-use crate::sys::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
+use crate::sys::fs::{Access, AtFlags, CWD, Mode, OFlags, access, mkdirat, openat, unlinkat};
 
 use devices::Ruleset;
 use host::Hierarchy;
@@ -72,6 +72,13 @@ pub(crate) struct Entrance {
 }
 
 impl Entrance {
+    /// Moves a process into the v2 directory, where it could not be born there.
+    pub(crate) fn admit(&self, pid: i32) -> Result<()> {
+        let Some(directory) = self.v2() else { return Ok(()) };
+        empty::write(directory, "cgroup.procs", &pid.to_string())
+            .doing(|| format!("move pid {pid} into the container's cgroup"))
+    }
+
     /// The v2 directory, for `CLONE_INTO_CGROUP`.
     pub(crate) fn v2(&self) -> Option<BorrowedFd<'_>> {
         self.v2.and_then(|at| self.directories.get(at)).map(AsFd::as_fd)
@@ -132,7 +139,16 @@ impl Cgroups {
 
     /// How the container's own cgroup mounts are to look.
     pub(crate) fn view(&self) -> Result<CgroupView> {
-        host::view(&self.groups)
+        if !self.groups.is_empty() {
+            return host::view(&self.groups);
+        }
+        // Without one of its own, the container is where the runtime is.
+        let own = |hierarchy: Hierarchy| Group {
+            path: format!("{}{}", hierarchy.mount, hierarchy.own.trim_end_matches('/')),
+            controllers: hierarchy.controllers,
+            made: 0,
+        };
+        host::view(&host::hierarchies()?.into_iter().map(own).collect::<Vec<_>>())
     }
 
     /// Whether this host has cgroup v2 only.
@@ -142,27 +158,41 @@ impl Cgroups {
 
     /// Notes which directories are not there yet, so that the record says what
     /// is about to be made before it is.
-    pub(crate) fn note_missing(&mut self) {
+    ///
+    /// # Errors
+    ///
+    /// If one is there and in use: it belongs to another container, or to the
+    /// host, and nothing may be done to it.
+    pub(crate) fn claim(&mut self) -> Result<()> {
         for group in &mut self.groups {
             let mut path = group.path.as_str();
             group.made = 0;
-            while path.len() > MOUNT_POINT.len()
-                && crate::sys::fs::access(path, crate::sys::fs::Access::EXISTS).is_err()
-            {
+            while path.len() > MOUNT_POINT.len() && access(path, Access::EXISTS).is_err() {
                 group.made += 1;
                 path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
             }
+            if group.made == 0 {
+                let directory = open_directory(&group.path);
+                let directory = directory.doing(|| format!("open cgroup {:?}", group.path))?;
+                refuse_used(group, directory.as_fd())?;
+            }
         }
+        Ok(())
     }
 
-    /// Makes the directories and opens them.
+    /// Makes the directories and opens them. If that fails, what was made is
+    /// removed again; nobody is killed for it.
     pub(crate) fn make(&self) -> Result<Entrance> {
+        self.make_all().inspect_err(|_| self.remove_empty())
+    }
+
+    fn make_all(&self) -> Result<Entrance> {
         let mut entrance = Entrance { fresh: true, ..Entrance::default() };
         for group in &self.groups {
             let (directory, fresh) = make_directory(&group.path)?;
             entrance.fresh &= fresh;
             if !fresh {
-                Self::refuse_used(group, directory.as_fd())?;
+                refuse_used(group, directory.as_fd())?;
             }
             if group.is_v2() {
                 entrance.v2 = Some(entrance.directories.len());
@@ -182,24 +212,6 @@ impl Cgroups {
             entrance.directories.push(directory);
         }
         Ok(entrance)
-    }
-
-    /// A cgroup that is in use belongs to another container.
-    fn refuse_used(group: &Group, directory: BorrowedFd<'_>) -> Result<()> {
-        let count = empty::processes(directory).len();
-        if count > 0 {
-            return Err(Error::Broken {
-                what: "container's cgroup is not empty".to_owned(),
-                why: format!("{count} process(es) found in {:?}", group.path),
-            });
-        }
-        if empty::is_frozen(directory, group) {
-            return Err(Error::Broken {
-                what: "container's cgroup unexpectedly frozen".to_owned(),
-                why: format!("thaw or remove {:?}", group.path),
-            });
-        }
-        Ok(())
     }
 
     /// Whether the container's processes are frozen.
@@ -265,6 +277,22 @@ impl Cgroups {
         }
     }
 
+    /// Removes directories that no process of the container has entered.
+    pub(crate) fn remove_empty(&self) {
+        for group in self.groups.iter().filter(|group| group.made > 0) {
+            if unlinkat(CWD, group.path.as_str(), AtFlags::REMOVEDIR).is_ok() {
+                remove_parents(group);
+            }
+        }
+    }
+
+    /// The same as [`Self::remove`], but only for what was not there before.
+    pub(crate) fn remove_made(&self) -> Result<()> {
+        let mut made = self.clone();
+        made.groups.retain(|group| group.made > 0);
+        made.remove()
+    }
+
     /// Leaves nobody alive and removes the directories.
     pub(crate) fn remove(&self) -> Result<()> {
         let mut result = Ok(());
@@ -322,14 +350,36 @@ fn remove_group(group: &Group) -> Result<()> {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(_) => empty::remove_tree(group)?,
     }
-    // Parents that were made for this container go too, unless others have
-    // moved in.
+    remove_parents(group);
+    Ok(())
+}
+
+/// Parents that were made for this container go too, unless others have moved
+/// in.
+fn remove_parents(group: &Group) {
     let mut path = group.path.as_str();
     for _ in 1..group.made {
         path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         if path.len() <= MOUNT_POINT.len() || unlinkat(CWD, path, AtFlags::REMOVEDIR).is_err() {
             break;
         }
+    }
+}
+
+/// A cgroup that is in use, itself or below, belongs to somebody else.
+fn refuse_used(group: &Group, directory: BorrowedFd<'_>) -> Result<()> {
+    let count = empty::all_processes(directory).len();
+    if count > 0 {
+        return Err(Error::Broken {
+            what: "container's cgroup is not empty".to_owned(),
+            why: format!("{count} process(es) found in {:?}", group.path),
+        });
+    }
+    if empty::is_frozen(directory, group) {
+        return Err(Error::Broken {
+            what: "container's cgroup unexpectedly frozen".to_owned(),
+            why: format!("thaw or remove {:?}", group.path),
+        });
     }
     Ok(())
 }

@@ -92,8 +92,8 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let mut undo = Undo::default();
     undo.push(|| warn(container.remove()));
     container.write_journal(&record)?;
-    undo.push(|| warn(cgroups.remove()));
     let mut entrance = record.cgroups.make()?;
+    undo.push(|| warn(cgroups.remove()));
     let start = container.bind_start()?;
     phases.done("state directory and cgroups");
     let tasks = std::mem::take(&mut entrance.tasks);
@@ -104,6 +104,9 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     phases.done("the clone");
     drop(handles);
     record.init = InitId::of(init.pid());
+    if !init.is_in_cgroup() {
+        entrance.admit(init.pid())?;
+    }
     container.write_config(&text)?;
     container.write_state(&record)?;
     if init.pauses() {
@@ -156,7 +159,7 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
             });
         }
     };
-    cgroups.note_missing();
+    cgroups.claim()?;
     let listen_fds = listen_fds();
     let options = plan::Options {
         id: request.id.clone(),

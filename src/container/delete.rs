@@ -30,7 +30,12 @@ pub(crate) fn remove(container: &Container, record: &Record, status: Status) -> 
     if status != Status::Stopped {
         end_init(record)?;
     }
-    record.cgroups.remove()?;
+    if record.init.is_some() {
+        record.cgroups.remove()?;
+    } else {
+        // The runtime was killed before anybody was there, or with him.
+        record.cgroups.remove_made()?;
+    }
     container.remove()?;
     if !record.poststop.is_empty() {
         let stopped = State::new(record, Status::Stopped).compact();

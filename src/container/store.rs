@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -140,10 +141,13 @@ impl Store {
     pub(crate) fn reserve(&self, id: &str) -> Result<Container> {
         id::check(id)?;
         let path = self.root.join(id);
-        let mode = Mode::from_raw_mode(0o711);
+        let mode = Mode::from_raw_mode(0o700);
         let mut made = mkdirat(CWD, &path, mode);
         if made == Err(Errno::NOENT) {
-            std::fs::create_dir_all(&self.root).map_err(|e| self.root_error("make", &e))?;
+            // Nobody else's: what is recorded here is believed, hooks included.
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            builder.create(&self.root).map_err(|e| self.root_error("make", &e))?;
             made = mkdirat(CWD, &path, mode);
         }
         match made {

@@ -7,6 +7,7 @@
 
 #![expect(clippy::result_large_err, reason = "a failure is made once, on the way out")]
 
+mod cgroup_mounts;
 mod cgroups;
 mod console;
 mod copy_up;

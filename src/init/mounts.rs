@@ -3,15 +3,16 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::cgroup_mounts::{self, V1};
 use super::step::{Done, Failure, Step, Text, at, failure};
 use super::{copy_up, resolve};
-use crate::plan::mounts::{Hierarchy, legacy_flags};
+use crate::plan::mounts::legacy_flags;
 use crate::plan::options::Attr;
 use crate::plan::{Bind, Filesystem, Kind, Mount, Plan};
-use crate::sys::fs::{CWD, Mode, StatVfsMountFlags, fstat, fstatvfs, mkdirat, symlinkat};
+use crate::sys::fs::{StatVfsMountFlags, fstat, fstatvfs};
 use crate::sys::mount::{
-    self, FdPath, FsMountFlags, FsOpenFlags, FsPickFlags, MountAttr, MountAttrFlags, MountFlags,
-    MountPropagationFlags, OpenTreeFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
+    self, FdPath, FsMountFlags, FsPickFlags, MountAttr, MountAttrFlags, MountFlags,
+    MountPropagationFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, fspick,
 };
 use crate::sys::{Errno, Result, io};
@@ -24,10 +25,12 @@ pub(super) fn make_all(plan: &mut Plan, root: BorrowedFd<'_>) -> Done {
             Kind::Bind(bind) => make_bind(index, mount, bind, root)?,
             Kind::Filesystem(fs) => make_filesystem(index, mount, fs, root)?,
             Kind::Remount(fs) => remount(index, mount, fs, root)?,
-            Kind::Cgroup2 { fallback } => cgroup2(index, mount, fallback.as_deref(), root)?,
+            Kind::Cgroup2 { fallback } => {
+                cgroup_mounts::v2(index, mount, fallback.as_deref(), root)?
+            }
             Kind::Cgroup1 { hierarchies, links } => {
-                let view = Cgroup1 { hierarchies, links, own_namespace: own_cgroup_namespace };
-                cgroup1(index, mount, &view, root)?
+                let view = V1 { hierarchies, links, own_namespace: own_cgroup_namespace };
+                cgroup_mounts::v1(index, mount, &view, root)?
             }
         };
         at(Step::Mount, index, set_tree_and_propagation(mount, made.as_fd()))?;
@@ -58,11 +61,7 @@ fn set_tree_and_propagation(mount: &Mount, made: BorrowedFd<'_>) -> Result<()> {
 /// The host's file or directory, at the container's path.
 fn make_bind(index: usize, mount: &Mount, bind: &Bind, root: BorrowedFd<'_>) -> Done<OwnedFd> {
     // A path of the host, which is trusted, links and all.
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if bind.recursive {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    let tree = match mount::open_tree(CWD, bind.source.as_c_str(), flags) {
+    let tree = match mount::clone_path(&bind.source, bind.recursive) {
         Err(Errno::NOSYS) => return at(Step::Mount, index, legacy_bind(mount, bind, root)),
         other => at(Step::Mount, index, other)?,
     };
@@ -159,8 +158,7 @@ fn detached(index: usize, fs: &Filesystem, attr: Attr, mode: Option<u32>) -> Don
     if !fs.by_fsopen {
         return Err(failure(Step::Mount, index, Errno::NOSYS));
     }
-    let context =
-        at(Step::Mount, index, fsopen(fs.fstype.as_c_str(), FsOpenFlags::FSOPEN_CLOEXEC))?;
+    let context = at(Step::Mount, index, fsopen(fs.fstype.as_c_str()))?;
     let made = configure(context.as_fd(), fs, mode).and_then(|()| {
         let attr = MountAttrFlags::from_bits_retain(u32::try_from(attr.set).unwrap_or(0));
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attr)
@@ -263,131 +261,6 @@ fn reconfigure(target: BorrowedFd<'_>, fs: &Filesystem) -> Result<()> {
     fsconfig_reconfigure(&context)
 }
 
-/// cgroup v2. Where the kernel refuses a mount (no namespace of its own below
-/// a user namespace), the container's directory is bound instead.
-fn cgroup2(
-    index: usize,
-    mount: &Mount,
-    fallback: Option<&CStr>,
-    root: BorrowedFd<'_>,
-) -> Done<OwnedFd> {
-    let target = at(Step::MountTarget, index, resolve::make_directory(root, &mount.target, 0o755))?;
-    let fs = CgroupFs { fstype: c"cgroup2", flag: None, name: None };
-    let made = match (fs.detached(mount.attr), fallback) {
-        (Err(Errno::PERM | Errno::BUSY | Errno::NOSYS), Some(source)) => {
-            at(Step::Mount, index, bound(source, mount.attr))?
-        }
-        (other, _) => at(Step::Mount, index, other)?,
-    };
-    at(Step::Mount, index, mount::attach(made.as_fd(), target.as_fd()))?;
-    Ok(made)
-}
-
-/// How cgroup v1 is shown in the container.
-struct Cgroup1<'p> {
-    hierarchies: &'p [Hierarchy],
-    links: &'p [(std::ffi::CString, std::ffi::CString)],
-    own_namespace: bool,
-}
-
-/// A tmpfs with a directory for each hierarchy, as on the host.
-fn cgroup1(index: usize, mount: &Mount, view: &Cgroup1<'_>, root: BorrowedFd<'_>) -> Done<OwnedFd> {
-    let target = at(Step::MountTarget, index, resolve::make_directory(root, &mount.target, 0o755))?;
-    let writable = Attr { set: mount.attr.set & !mount::MOUNT_ATTR_RDONLY, clear: 0 };
-    let tmpfs = at(Step::Mount, index, cgroup_tmpfs(writable))?;
-    at(Step::Mount, index, mount::attach(tmpfs.as_fd(), target.as_fd()))?;
-    for hierarchy in view.hierarchies {
-        at(
-            Step::Mount,
-            index,
-            cgroup1_hierarchy(hierarchy, view.own_namespace, mount.attr, tmpfs.as_fd()),
-        )?;
-    }
-    for (to, name) in view.links {
-        at(Step::Mount, index, symlinkat(to.as_c_str(), &tmpfs, name.as_c_str()))?;
-    }
-    if mount.attr.set & mount::MOUNT_ATTR_RDONLY != 0 {
-        let readonly = MountAttr { set: mount::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
-        at(Step::Mount, index, set_attr(tmpfs.as_fd(), false, &readonly))?;
-    }
-    Ok(tmpfs)
-}
-
-fn cgroup_tmpfs(attr: Attr) -> Result<OwnedFd> {
-    let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, c"source", c"tmpfs")?;
-    fsconfig_set_string(&context, c"mode", c"755")?;
-    fsconfig_create(&context)?;
-    fsmount(
-        &context,
-        FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::from_bits_retain(u32::try_from(attr.set).unwrap_or(0)),
-    )
-}
-
-fn cgroup1_hierarchy(
-    hierarchy: &Hierarchy,
-    own_namespace: bool,
-    attr: Attr,
-    tmpfs: BorrowedFd<'_>,
-) -> Result<()> {
-    mkdirat(tmpfs, hierarchy.name.as_c_str(), Mode::from_raw_mode(0o755))?;
-    let target = resolve::in_root(tmpfs, &hierarchy.name)?;
-    let made = match (own_namespace, hierarchy.controllers.to_bytes()) {
-        (true, b"") => CgroupFs { fstype: c"cgroup2", flag: None, name: None }.detached(attr)?,
-        (true, controllers) if controllers.starts_with(b"name=") => {
-            let name = CStr::from_bytes_with_nul(&hierarchy.controllers.as_bytes_with_nul()[5..]);
-            let name = name.map_err(|_| Errno::INVAL)?;
-            CgroupFs { fstype: c"cgroup", flag: None, name: Some(name) }.detached(attr)?
-        }
-        (true, _) => CgroupFs { fstype: c"cgroup", flag: Some(&hierarchy.controllers), name: None }
-            .detached(attr)?,
-        (false, _) => bound(&hierarchy.source, attr)?,
-    };
-    mount::attach(made.as_fd(), target.as_fd())
-}
-
-/// A cgroup file system, rooted at this process's cgroup namespace.
-struct CgroupFs<'p> {
-    fstype: &'p CStr,
-    /// A controller, or several with commas.
-    flag: Option<&'p CStr>,
-    /// A hierarchy without controllers.
-    name: Option<&'p CStr>,
-}
-
-impl CgroupFs<'_> {
-    fn detached(&self, attr: Attr) -> Result<OwnedFd> {
-        let context = fsopen(self.fstype, FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_set_string(&context, c"source", c"cgroup")?;
-        if let Some(controllers) = self.flag {
-            let mut one = resolve::PathBuffer::new();
-            for controller in controllers.to_bytes().split(|byte| *byte == b',') {
-                one.set(controller)?;
-                fsconfig_set_flag(&context, one.as_c_str()?)?;
-            }
-        }
-        if let Some(name) = self.name {
-            fsconfig_set_flag(&context, c"none")?;
-            fsconfig_set_string(&context, c"name", name)?;
-        }
-        fsconfig_create(&context)?;
-        let attr = MountAttrFlags::from_bits_retain(u32::try_from(attr.set).unwrap_or(0));
-        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attr)
-    }
-}
-
-/// A detached bind mount of a directory of the host.
-fn bound(source: &CStr, attr: Attr) -> Result<OwnedFd> {
-    let tree = mount::open_tree(
-        CWD,
-        source,
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
-    )?;
-    set_attr(tree.as_fd(), false, &attr_of(attr))?;
-    Ok(tree)
-}
-
 /// The plan refuses the root and what is inside `/proc` by their names; this
 /// refuses them when a symbolic link of the image leads there.
 fn refuse_target(mount: &Mount, target: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<()> {
@@ -436,7 +309,7 @@ fn legacy_set_attr(made: BorrowedFd<'_>, attr: &MountAttr) -> Result<()> {
     )
 }
 
-fn attr_of(attr: Attr) -> MountAttr {
+pub(super) fn attr_of(attr: Attr) -> MountAttr {
     MountAttr { set: attr.set, clear: attr.clear, ..MountAttr::default() }
 }
 

@@ -13,8 +13,8 @@ use super::{mounts, resolve, rootfs};
 use crate::plan::{Plan, Switch};
 use crate::sys::fs::{FileType, fstat, major, minor};
 use crate::sys::mount::{
-    self, FdPath, FsMountFlags, FsOpenFlags, MountAttr, MountAttrFlags, MountFlags,
-    fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+    self, FdPath, FsMountFlags, MountAttr, MountAttrFlags, MountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen,
 };
 use crate::sys::{Errno, Result};
 
@@ -128,7 +128,7 @@ fn mask_directory(target: BorrowedFd<'_>, empty: &mut Option<OwnedFd>) -> Result
 }
 
 fn empty_tmpfs() -> Result<OwnedFd> {
-    let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let context = fsopen(c"tmpfs")?;
     for (name, value) in [(c"source", c"tmpfs"), (c"nr_blocks", c"1"), (c"nr_inodes", c"1")] {
         fsconfig_set_string(&context, name, value)?;
     }

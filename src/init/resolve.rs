@@ -280,15 +280,16 @@ fn walk(
         let kind = FileType::from_raw_mode(fstat(&next)?.st_mode);
         if kind == FileType::Symlink {
             links += 1;
-            // Links of procfs are refused whole: they may be magic.
-            if links > MAX_LINKS
-                || resolve.contains(ResolveFlags::NO_SYMLINKS)
-                || is_procfs(next.as_fd())?
-            {
+            if links > MAX_LINKS || resolve.contains(ResolveFlags::NO_SYMLINKS) {
                 return Err(Errno::LOOP);
             }
             let mut target = [std::mem::MaybeUninit::uninit(); PATH_MAX];
             let (target, _) = readlinkat_raw(&next, c"", &mut target)?;
+            // Of procfs only `self` is followed: other links may be magic.
+            let number = target.iter().all(u8::is_ascii_digit);
+            if is_procfs(next.as_fd())? && !number {
+                return Err(Errno::LOOP);
+            }
             if target.first() == Some(&b'/') {
                 for slot in &mut stack {
                     *slot = None;

@@ -76,6 +76,11 @@ impl Init<'_> {
         self.child.pid
     }
 
+    /// Whether it is in the cgroup that it was cloned for.
+    pub(crate) fn is_in_cgroup(&self) -> bool {
+        self.child.born_in_cgroup
+    }
+
     /// Names it for as long as we like.
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         self.child.pidfd.as_fd()

@@ -148,7 +148,13 @@ pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan>
         start_container,
         process: process::plan(config, options)?,
         preserve_fds: options.preserve_fds,
-        pause_after_mounts: !config.hooks.prestart.is_empty()
+        // Device rules of v1 take effect line by line, and those of v2 must
+        // not keep a disk from being mounted.
+        pause_after_mounts: !matches!(options.cgroup_view, mounts::CgroupView::Unified(_))
+            || config.mounts.iter().any(|mount| {
+                mount.source.as_deref().is_some_and(|source| source.starts_with("/dev/"))
+            })
+            || !config.hooks.prestart.is_empty()
             || !config.hooks.create_runtime.is_empty(),
         namespaces,
     })

@@ -11,6 +11,8 @@ pub(crate) struct Child {
     pub(crate) pid: i32,
     /// `pidfd_open(2)`.
     pub(crate) pidfd: OwnedFd,
+    /// False if it is still to be moved into the cgroup that was asked for.
+    pub(crate) born_in_cgroup: bool,
 }
 
 /// `struct clone_args` of Linux 5.7 (`CLONE_ARGS_SIZE_VER2`).
@@ -38,8 +40,9 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// the child is born in it (`CLONE_INTO_CGROUP`, Linux 5.7). The child runs
 /// `child`, which never comes back to the caller's code.
 ///
-/// Where the kernel or a filter hides `clone3`, `clone(2)` stands in for it;
-/// it cannot place the child in a cgroup, so with one the answer is `ENOSYS`.
+/// Where the kernel or a filter hides `clone3`, `clone(2)` stands in for it.
+/// It cannot place the child in a cgroup: `born_in_cgroup` of the result says
+/// whether the child is there.
 ///
 /// # Errors
 ///
@@ -69,8 +72,9 @@ pub(crate) fn clone_child(
     // locks is whole.
     let ret =
         check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) });
+    let born_in_cgroup = cgroup.is_none() || ret != Err(Errno::NOSYS);
     let pid = match ret {
-        Err(Errno::NOSYS) if cgroup.is_none() => legacy_clone(namespaces, &mut pidfd)?,
+        Err(Errno::NOSYS) => legacy_clone(namespaces, &mut pidfd)?,
         other => other?,
     };
     if pid == 0 {
@@ -83,6 +87,7 @@ pub(crate) fn clone_child(
         // SAFETY: on success the kernel has stored a new descriptor, which
         // nobody else owns, in `pidfd`.
         pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        born_in_cgroup,
     })
 }
 

@@ -3,15 +3,16 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MountFlags, MountPropagationFlags,
     MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_reconfigure,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick, mount, mount_change,
-    mount_move, mount_remount, move_mount, open_tree, unmount,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fspick, mount, mount_change, mount_move,
+    mount_remount, move_mount, unmount,
 };
 
-use super::{Result, check};
+use super::{Errno, Result, check};
 
 pub(crate) const MOUNT_ATTR_RDONLY: u64 = 0x01;
 pub(crate) const MOUNT_ATTR_NOSUID: u64 = 0x02;
@@ -66,16 +67,71 @@ pub(crate) fn mount_setattr(
     .map(drop)
 }
 
+/// Whether the kernel has all of the mount API that minke uses (Linux 5.12),
+/// and no filter hides a part of it. With a part of it nothing is gained: a
+/// detached mount whose flags cannot be set is of no use.
+pub(crate) fn has_api() -> bool {
+    static KNOWN: AtomicU8 = AtomicU8::new(0);
+    match KNOWN.load(Ordering::Relaxed) {
+        0 => {
+            let has = probe();
+            KNOWN.store(if has { 1 } else { 2 }, Ordering::Relaxed);
+            has
+        }
+        known => known == 1,
+    }
+}
+
+/// Each call with a bad descriptor: all that is asked is whether it is there.
+fn probe() -> bool {
+    let numbers = [
+        libc::SYS_mount_setattr,
+        libc::SYS_move_mount,
+        libc::SYS_open_tree,
+        libc::SYS_fsopen,
+        libc::SYS_fsconfig,
+        libc::SYS_fsmount,
+    ];
+    numbers.into_iter().all(|number| {
+        // SAFETY: the kernel refuses the descriptor -1, or the null pointer in
+        // its place, before it looks at anything else.
+        check(unsafe { libc::syscall(number, -1, 0, 0, 0, 0) }) != Err(Errno::NOSYS)
+    })
+}
+
 /// A detached copy of the mount at `from`, an `O_PATH` descriptor
 /// (`open_tree(2)`, Linux 5.2).
 pub(crate) fn clone_tree(from: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
+    if !has_api() {
+        return Err(Errno::NOSYS);
+    }
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH;
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    open_tree(from, c"", flags)
+    rustix::mount::open_tree(from, c"", flags)
+}
+
+/// `fsopen(2)`, where the whole API is there.
+pub(crate) fn fsopen(fstype: &CStr) -> Result<OwnedFd> {
+    if !has_api() {
+        return Err(Errno::NOSYS);
+    }
+    rustix::mount::fsopen(fstype, FsOpenFlags::FSOPEN_CLOEXEC)
+}
+
+/// `open_tree(2)` of a path of the host, where the whole API is there.
+pub(crate) fn clone_path(path: &CStr, recursive: bool) -> Result<OwnedFd> {
+    if !has_api() {
+        return Err(Errno::NOSYS);
+    }
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(rustix::fs::CWD, path, flags)
 }
 
 /// Attaches a detached mount on top of what `target` is open on
