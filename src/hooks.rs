@@ -19,10 +19,15 @@ const OUTPUT: usize = 1024;
 
 /// Runs `hooks.{kind}` in their order, each with `state` on its standard
 /// input; the first that fails is the last.
-pub(crate) fn run_all(kind: &'static str, hooks: &[Hook], state: &[u8]) -> Result<()> {
+pub(crate) fn run_all(
+    kind: &'static str,
+    hooks: &[Hook],
+    state: &[u8],
+    bundle: &str,
+) -> Result<()> {
     keep_descriptors();
     for (index, hook) in hooks.iter().enumerate() {
-        run(hook, state).map_err(|cause| Error::Hook {
+        run(hook, state, bundle).map_err(|cause| Error::Hook {
             kind,
             index,
             path: hook.path.clone(),
@@ -33,10 +38,10 @@ pub(crate) fn run_all(kind: &'static str, hooks: &[Hook], state: &[u8]) -> Resul
 }
 
 /// Runs the hooks that may only warn: the container is gone, whatever they say.
-pub(crate) fn run_all_warning(kind: &'static str, hooks: &[Hook], state: &[u8]) {
+pub(crate) fn run_all_warning(kind: &'static str, hooks: &[Hook], state: &[u8], bundle: &str) {
     keep_descriptors();
     for (index, hook) in hooks.iter().enumerate() {
-        if let Err(cause) = run(hook, state) {
+        if let Err(cause) = run(hook, state, bundle) {
             log::warn!("{}", Error::Hook { kind, index, path: hook.path.clone(), cause });
         }
     }
@@ -47,9 +52,12 @@ fn keep_descriptors() {
     let _ = crate::sys::fd::cloexec_from(3);
 }
 
+/// As in runc a hook stands in the bundle, and without an environment of its
+/// own it has the runtime's.
+///
 /// Files in memory stand for both ends of pipes: a hook that does not read its
 /// input, or says more than a pipe holds, cannot hang the runtime.
-fn run(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
+fn run(hook: &Hook, state: &[u8], bundle: &str) -> std::result::Result<(), String> {
     let in_memory = |name: &str| {
         memfd_create(name, MemfdFlags::CLOEXEC).map(File::from).map_err(|e| e.to_string())
     };
@@ -62,7 +70,10 @@ fn run(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
         command.arg0(name).args(args);
     }
     let env = hook.env.iter().filter_map(|text| text.split_once('='));
-    command.env_clear().envs(env).stdin(input).stdout(stream()?).stderr(stream()?);
+    if !hook.env.is_empty() {
+        command.env_clear().envs(env);
+    }
+    command.current_dir(bundle).stdin(input).stdout(stream()?).stderr(stream()?);
     let mut child = command.spawn().map_err(|e| cause(&e))?;
     let status = wait(&mut child, hook.timeout)?;
     if status.success() {

@@ -191,7 +191,8 @@ impl Cgroups {
         for group in &self.groups {
             let (directory, fresh) = make_directory(&group.path)?;
             entrance.fresh &= fresh;
-            if !fresh {
+            // One that is new may be frozen by those above it.
+            if !fresh || v1::is_freezer(group) {
                 refuse_used(group, directory.as_fd())?;
             }
             if group.is_v2() {

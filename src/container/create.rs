@@ -19,7 +19,8 @@ use crate::sys::fs::{CWD, Mode, OFlags, openat, renameat, unlinkat};
 use crate::sys::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
 };
-use crate::sys::{Errno, fd, io, namespace, socket};
+use crate::sys::process::{DumpableBehavior, set_dumpable_behavior};
+use crate::sys::{Errno, fd, io, namespace, signal, socket};
 use crate::{check, hooks, time};
 
 const NO_LIMITS: &Resources = &Resources::NONE;
@@ -71,6 +72,9 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let phases = Phases(Instant::now());
     id::check(&request.id)?;
     check_preserved(request.preserve_fds.saturating_add(listen_fds()))?;
+    // What the caller left open is not the container's: nothing of it survives
+    // an exec, whatever else goes wrong.
+    fd::cloexec_from(3).doing(|| "close what the caller left open")?;
     let bundle = absolute(request.bundle.as_deref().unwrap_or(Path::new(".")))?;
     let text = read_config(request, &bundle)?;
     let config = Config::parse(&text)?;
@@ -87,10 +91,13 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let proc = open_proc()?;
     check_rootfs(&plan)?;
 
+    let held = signal::hold();
     let container = store.reserve(&request.id)?;
-    let cgroups = record.cgroups.clone();
+    let mut cgroups = record.cgroups.clone();
     let mut undo = Undo::default();
     undo.push(|| warn(container.remove()));
+    cgroups.claim()?;
+    record.cgroups.clone_from(&cgroups);
     container.write_journal(&record)?;
     let mut entrance = record.cgroups.make()?;
     undo.push(|| warn(cgroups.remove()));
@@ -99,7 +106,13 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let tasks = std::mem::take(&mut entrance.tasks);
     let mut handles = Handles { proc, namespaces, tasks, start, console };
 
-    let mut init = launch(&mut plan, &mut handles, &before_clone, entrance.v2())?;
+    if !before_clone.is_empty() {
+        // Seen by the processes of a joined pid namespace from its first moment.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .doing(|| "hide from other processes")?;
+    }
+    let mut init =
+        launch(&mut plan, &mut handles, &before_clone, entrance.v2(), container.as_fd())?;
     // From here on the child works, and so do we.
     phases.done("the clone");
     drop(handles);
@@ -130,6 +143,12 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     }
     phases.done("the container's init");
     let pidfd = hand_out(request, &init)?;
+    if held.came() {
+        return Err(Error::Broken {
+            what: "create".to_owned(),
+            why: "a signal asked to end it".to_owned(),
+        });
+    }
     init.let_go();
     drop(init);
     undo.keep();
@@ -150,7 +169,7 @@ impl Phases {
 /// The plan, and what is to be written down of it.
 fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Record)> {
     let linux = config.linux();
-    let mut cgroups = match request.cgroup_manager {
+    let cgroups = match request.cgroup_manager {
         CgroupManager::Cgroupfs => Cgroups::locate(linux.cgroups_path.as_deref(), &request.id)?,
         CgroupManager::Disabled => Cgroups::none(),
         CgroupManager::Systemd => {
@@ -159,7 +178,6 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
             });
         }
     };
-    cgroups.claim()?;
     let listen_fds = listen_fds();
     let options = plan::Options {
         id: request.id.clone(),
@@ -199,8 +217,8 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
 /// The hooks of this side, which see a container that has all its mounts.
 fn run_hooks(config: &Config, record: &Record) -> Result<()> {
     let creating = state::State::new(record, Status::Creating).compact();
-    hooks::run_all("prestart", &config.hooks.prestart, &creating)?;
-    hooks::run_all("createRuntime", &config.hooks.create_runtime, &creating)
+    hooks::run_all("prestart", &config.hooks.prestart, &creating, &record.bundle)?;
+    hooks::run_all("createRuntime", &config.hooks.create_runtime, &creating, &record.bundle)
 }
 
 /// A hook that failed is followed by `poststop`, as if the container had been
@@ -210,21 +228,23 @@ fn poststop_after(error: &Error, record: &Record) {
         matches!(error, Error::Init { step, .. } if *step == Step::CreateContainer.name());
     if of_init || matches!(error, Error::Hook { .. }) {
         let stopped = state::State::new(record, Status::Stopped).compact();
-        hooks::run_all_warning("poststop", &record.poststop, &stopped);
+        hooks::run_all_warning("poststop", &record.poststop, &stopped, &record.bundle);
     }
 }
 
 /// Gives the caller what it asked for: the pid in a file, a pidfd by socket.
 fn hand_out(request: &Request, init: &Init<'_>) -> Result<OwnedFd> {
+    let pidfd = init.pidfd().try_clone_to_owned();
+    let pidfd = pidfd.map_err(|e| std_error("copy a descriptor".to_owned(), &e))?;
     if let Some(path) = &request.pidfd_socket {
         let socket = connect_to(path, "--pidfd-socket")?;
-        socket::send_fd(socket.as_fd(), b"standard", init.pidfd())
+        socket::send_fd(socket.as_fd(), b"standard", pidfd.as_fd())
             .doing(|| format!("send the pidfd to --pidfd-socket {}", path.display()))?;
     }
     if let Some(path) = &request.pid_file {
         write_pid_file(path, init.pid())?;
     }
-    init.pidfd().try_clone_to_owned().map_err(|e| std_error("copy a descriptor".to_owned(), &e))
+    Ok(pidfd)
 }
 
 /// Written beside its place and renamed: nobody reads half of it.

@@ -39,7 +39,7 @@ pub(crate) fn remove(container: &Container, record: &Record, status: Status) -> 
     container.remove()?;
     if !record.poststop.is_empty() {
         let stopped = State::new(record, Status::Stopped).compact();
-        hooks::run_all_warning("poststop", &record.poststop, &stopped);
+        hooks::run_all_warning("poststop", &record.poststop, &stopped, &record.bundle);
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::create::{self, Created, Request};
-use super::status::Status;
+use super::status::Op;
 use super::store::Store;
 use super::terminal::Terminal;
 use super::{delete, start};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::sys::event::{PollFd, PollFlags, poll};
 use crate::sys::process::{Pid, WaitOptions, set_child_subreaper, wait};
 use crate::sys::{io, signal};
@@ -30,17 +30,23 @@ pub(crate) fn run(store: &Store, request: &Request, manner: Manner) -> Result<u8
         let own = Pid::from_raw(1);
         set_child_subreaper(own).doing(|| "become the reaper of orphans")?;
     }
-    let created = create::create(store, request)?;
+    // Signals that come while the container is made are for its program.
     let signals =
         if manner.detach { None } else { Some(signal::block_all().doing(|| "block signals")?) };
+    let created = create::create(store, request)?;
     let ended = begin_and_wait(&created, signals.as_ref());
     let gone = ended.is_err() || !manner.detach && !manner.keep;
-    if gone {
-        let removed = delete::remove(&created.container, &created.record, Status::Running);
-        // Why it failed matters more than what is left of it.
-        return ended.and_then(|code| removed.map(|()| code));
+    if !gone {
+        return ended;
     }
-    ended
+    // Whoever else has deleted it meanwhile has done our work.
+    let removed = match store.lock_for(&request.id, Op::ForceDelete) {
+        Ok((container, record, status)) => delete::remove(&container, &record, status),
+        Err(Error::NoSuchContainer { .. }) => Ok(()),
+        Err(error) => Err(error),
+    };
+    // Why it failed matters more than what is left of it.
+    ended.and_then(|code| removed.map(|()| code))
 }
 
 fn begin_and_wait(created: &Created, signals: Option<&OwnedFd>) -> Result<u8> {
@@ -48,7 +54,9 @@ fn begin_and_wait(created: &Created, signals: Option<&OwnedFd>) -> Result<u8> {
         Some(socket) => Some(Terminal::receive(socket.as_fd())?),
         None => None,
     };
-    start::started(&created.container, &created.record)?;
+    let started = start::started(&created.container, &created.record);
+    created.container.unlock();
+    started?;
     let Some(signals) = signals else { return Ok(0) };
     crate::log::release();
     let code = attend(created, signals, terminal.as_mut())?;
@@ -84,7 +92,8 @@ fn attend(created: &Created, signals: &OwnedFd, mut terminal: Option<&mut Termin
 /// Every signal is the container's, but those that are about us.
 fn pass_on(created: &Created, number: i32, terminal: Option<&mut Terminal>) {
     match number {
-        signal::SIGCHLD | signal::SIGURG => {}
+        // SIGPIPE is what our own writes bring about.
+        signal::SIGCHLD | signal::SIGURG | signal::SIGPIPE => {}
         signal::SIGWINCH if terminal.is_some() => {
             if let Some(terminal) = terminal {
                 terminal.resize();

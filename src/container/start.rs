@@ -54,7 +54,7 @@ fn after_start(record: &Record) -> Result<()> {
         return Ok(());
     }
     let running = State::new(record, Status::Running).compact();
-    hooks::run_all("poststart", &record.poststart, &running).inspect_err(|_| {
+    hooks::run_all("poststart", &record.poststart, &running, &record.bundle).inspect_err(|_| {
         if let Some(alive) = record.init.and_then(super::store::InitId::alive) {
             let _ = signal::send(alive.pidfd.as_fd(), 9);
         }

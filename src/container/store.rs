@@ -5,7 +5,7 @@
 //! it. Whoever changes a container holds a lock on its directory.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -182,7 +182,7 @@ impl Store {
         let container = self.open(id)?;
         container.lock()?;
         let record = container.record()?;
-        let status = container.status(&record);
+        let status = container.status_now(&record, true);
         status.permit(op, id)?;
         Ok((container, record, status))
     }
@@ -235,15 +235,17 @@ impl Container {
         }
     }
 
-    /// Whether a command is at work on the container.
+    /// Lets other commands at the container.
+    pub(crate) fn unlock(&self) {
+        let _ = flock(&self.directory, FlockOperation::Unlock);
+    }
+
+    /// Whether another command is at work on the container. Asked by an open
+    /// file of its own: a lock belongs to that, and ours is not to be touched.
     fn is_locked(&self) -> bool {
-        match flock(&self.directory, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => {
-                let _ = flock(&self.directory, FlockOperation::Unlock);
-                false
-            }
-            Err(_) => true,
-        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(own) = openat(&self.directory, c".", flags, Mode::empty()) else { return false };
+        flock(&own, FlockOperation::NonBlockingLockShared).is_err()
     }
 
     /// Writes down what is about to be made.
@@ -317,16 +319,22 @@ impl Container {
 
     /// Asks the kernel.
     pub(crate) fn status(&self, record: &Record) -> Status {
+        self.status_now(record, false)
+    }
+
+    /// The same; with `held` the lock is ours, so nobody is creating.
+    fn status_now(&self, record: &Record, held: bool) -> Status {
+        let creating = || !held && self.is_locked();
         let Some(init) = record.init else {
-            return if self.is_locked() { Status::Creating } else { Status::Stopped };
+            return if creating() { Status::Creating } else { Status::Stopped };
         };
         let Some(alive) = init.alive() else { return Status::Stopped };
         if alive.is_ours {
-            // The socket listens when all is done but the program. A look at
-            // it is not yet a start.
+            // The socket listens when all is done but the program, and goes
+            // with the start. A look at it is not yet one.
             match self.connect() {
                 Ok(_) => return Status::Created,
-                Err(_) if self.is_locked() => return Status::Creating,
+                Err(Errno::CONNREFUSED) if creating() => return Status::Creating,
                 Err(_) => {}
             }
         }
@@ -360,6 +368,11 @@ impl Container {
     /// Once started, nobody needs the socket any more.
     pub(crate) fn unlink_start(&self) {
         let _ = unlinkat(&self.directory, START, AtFlags::empty());
+    }
+
+    /// The locked directory.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
 
     /// Removes the directory.

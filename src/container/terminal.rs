@@ -3,12 +3,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Doing, Error, Result};
-use crate::sys::event::{PollFd, PollFlags};
+use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::fs::{OFlags, fcntl_setfl};
 use crate::sys::stdio::{stdin, stdout};
 use crate::sys::termios::{
     OptionalActions, OutputModes, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
-use crate::sys::{io, socket};
+use crate::sys::{Errno, io, socket};
 
 /// The master of the container's terminal, and the one that we have.
 #[derive(Debug)]
@@ -16,9 +17,10 @@ pub(super) struct Terminal {
     master: OwnedFd,
     /// Modes to give back to our own terminal.
     modes: Option<Termios>,
-    /// Our standard input has ended.
-    input_ended: bool,
-    output_ended: bool,
+    /// From our standard input to the program.
+    input: Direction,
+    /// From the program to our standard output.
+    output: Direction,
 }
 
 impl Terminal {
@@ -46,7 +48,11 @@ impl Terminal {
             raw.output_modes.insert(OutputModes::OPOST);
             tcsetattr(stdin(), OptionalActions::Now, &raw).doing(|| "make the terminal raw")?;
         }
-        let mut terminal = Self { master, modes, input_ended: false, output_ended: false };
+        // A program that does not read must not keep us from anything else.
+        fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)
+            .doing(|| "set up the container's terminal")?;
+        let (input, output) = (Direction::new(), Direction::new());
+        let mut terminal = Self { master, modes, input, output };
         terminal.resize();
         Ok(terminal)
     }
@@ -59,36 +65,82 @@ impl Terminal {
     }
 
     /// What to wait for, in the order that [`Self::copy`] takes.
-    pub(super) fn watched(&self) -> [PollFd<'_>; 2] {
-        let unless = |ended: bool, flags| if ended { PollFlags::empty() } else { flags };
+    pub(super) fn watched(&self) -> [PollFd<'_>; 4] {
+        let (to_us, to_them) = (&self.output, &self.input);
         [
-            PollFd::from_borrowed_fd(self.master.as_fd(), unless(self.output_ended, PollFlags::IN)),
-            PollFd::from_borrowed_fd(stdin(), unless(self.input_ended, PollFlags::IN)),
+            PollFd::from_borrowed_fd(self.master.as_fd(), to_us.wants(PollFlags::IN)),
+            PollFd::from_borrowed_fd(stdout(), to_us.has(PollFlags::OUT)),
+            PollFd::from_borrowed_fd(stdin(), to_them.wants(PollFlags::IN)),
+            PollFd::from_borrowed_fd(self.master.as_fd(), to_them.has(PollFlags::OUT)),
         ]
     }
 
-    /// Copies what is there.
+    /// Copies what can be copied without waiting.
     pub(super) fn copy(&mut self, ready: &[PollFlags]) {
-        let some = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
-        if ready.first().is_some_and(|flags| flags.intersects(some)) && !self.output_ended {
-            self.output_ended = !copy_once(self.master.as_fd(), stdout());
-        }
-        if ready.get(1).is_some_and(|flags| flags.intersects(some)) && !self.input_ended {
-            self.input_ended = !copy_once(stdin(), self.master.as_fd());
-        }
+        let ready = |at: usize| ready.get(at).is_some_and(|flags| !flags.is_empty());
+        let master = self.master.as_fd();
+        self.output.step(master, ready(0), stdout(), ready(1));
+        self.input.step(stdin(), ready(2), master, ready(3));
     }
 
     /// Copies what the program said last.
     pub(super) fn drain(&mut self) {
-        use crate::sys::event::{Timespec, poll};
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        while !self.output_ended {
-            let mut watched = [PollFd::new(&self.master, PollFlags::IN)];
+        let master = self.master.as_fd();
+        while !self.output.ended {
+            self.output.step(master, false, stdout(), true);
+            let mut watched = [PollFd::from_borrowed_fd(master, PollFlags::IN)];
             match poll(&mut watched, Some(&now)) {
-                Ok(count) if count > 0 => {
-                    self.output_ended = !copy_once(self.master.as_fd(), stdout());
-                }
+                Ok(count) if count > 0 => self.output.step(master, true, stdout(), true),
                 _ => return,
+            }
+        }
+    }
+}
+
+/// One direction, with the bytes that are on their way.
+#[derive(Debug)]
+struct Direction {
+    bytes: [u8; 4096],
+    start: usize,
+    end: usize,
+    ended: bool,
+}
+
+impl Direction {
+    const fn new() -> Self {
+        Self { bytes: [0; 4096], start: 0, end: 0, ended: false }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// `flags` if there is room for more bytes.
+    fn wants(&self, flags: PollFlags) -> PollFlags {
+        if self.ended || !self.is_empty() { PollFlags::empty() } else { flags }
+    }
+
+    /// `flags` if there are bytes to write.
+    fn has(&self, flags: PollFlags) -> PollFlags {
+        if self.ended || self.is_empty() { PollFlags::empty() } else { flags }
+    }
+
+    /// Reads and writes once, where that does not block.
+    fn step(&mut self, from: BorrowedFd<'_>, readable: bool, to: BorrowedFd<'_>, writable: bool) {
+        if readable && !self.ended && self.is_empty() {
+            match io::read(from, &mut self.bytes) {
+                Ok(got) if got > 0 => (self.start, self.end) = (0, got),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // EIO: nobody has the other side of the terminal open.
+                _ => self.ended = true,
+            }
+        }
+        if writable && !self.is_empty() {
+            match io::write(to, &self.bytes[self.start..self.end]) {
+                Ok(written) => self.start += written,
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => self.ended = true,
             }
         }
     }
@@ -100,18 +152,4 @@ impl Drop for Terminal {
             let _ = tcsetattr(stdin(), OptionalActions::Now, modes);
         }
     }
-}
-
-/// Copies one buffer; false at the end of either side.
-fn copy_once(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
-    let mut bytes = [0u8; 8192];
-    let Ok(got) = io::retry_on_intr(|| io::read(from, &mut bytes)) else { return false };
-    let mut rest = &bytes[..got];
-    while !rest.is_empty() {
-        match io::retry_on_intr(|| io::write(to, rest)) {
-            Ok(written) => rest = &rest[written..],
-            Err(_) => return false,
-        }
-    }
-    got > 0
 }

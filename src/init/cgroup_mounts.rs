@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::mounts::{attr_of, set_attr};
+use super::mounts::{attr_of, refuse_target, set_attr};
 use super::resolve::{self, PathBuffer};
 use super::step::{Done, Step, at};
 use crate::plan::Mount;
@@ -24,7 +24,7 @@ pub(super) fn v2(
     fallback: Option<&CStr>,
     root: BorrowedFd<'_>,
 ) -> Done<OwnedFd> {
-    at(Step::MountTarget, index, resolve::make_directory(root, &mount.target, 0o755))?;
+    at(Step::MountTarget, index, mount_point(mount, root))?;
     let place = Place { root, path: &mount.target, attr: mount.attr };
     let made = match (place.mount(c"cgroup2", c""), fallback) {
         (Err(Errno::PERM | Errno::BUSY), Some(source)) => place.bind(source),
@@ -49,7 +49,7 @@ pub(super) fn v1(
     view: &V1<'_>,
     root: BorrowedFd<'_>,
 ) -> Done<OwnedFd> {
-    at(Step::MountTarget, index, resolve::make_directory(root, &mount.target, 0o755))?;
+    at(Step::MountTarget, index, mount_point(mount, root))?;
     let writable = Attr { set: mount.attr.set & !mount::MOUNT_ATTR_RDONLY, clear: 0 };
     let place = Place { root, path: &mount.target, attr: writable };
     let tmpfs = at(Step::Mount, index, place.mount(c"tmpfs", c"mode=755"))?;
@@ -64,6 +64,11 @@ pub(super) fn v1(
         at(Step::Mount, index, set_attr(tmpfs.as_fd(), false, &readonly))?;
     }
     Ok(tmpfs)
+}
+
+fn mount_point(mount: &Mount, root: BorrowedFd<'_>) -> Result<()> {
+    let target = resolve::make_directory(root, &mount.target, 0o755)?;
+    refuse_target(mount, target.as_fd(), root)
 }
 
 fn one_hierarchy(

@@ -1,6 +1,6 @@
 //! From the runtime's privileges to the program's.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::step::{Done, Step, at, failure};
 use crate::plan::credentials::Capabilities;
@@ -30,7 +30,7 @@ pub(super) fn oom_score_adj(plan: &Plan, handles: &Handles) -> Done {
 
 /// Limits, ids, capabilities and the working directory, in the order in which
 /// each can still be set.
-pub(super) fn drop_privileges(plan: &Plan, terminal: Option<&OwnedFd>) -> Done {
+pub(super) fn drop_privileges(plan: &Plan) -> Done {
     let who = &plan.process.credentials;
     for (index, (resource, limit)) in plan.process.rlimits.iter().enumerate() {
         at(Step::Rlimit, index, setrlimit(*resource, *limit))?;
@@ -38,7 +38,7 @@ pub(super) fn drop_privileges(plan: &Plan, terminal: Option<&OwnedFd>) -> Done {
     if who.no_new_privileges {
         at(Step::NoNewPrivileges, 0, set_no_new_privs(true))?;
     }
-    own_stdio(who.uid, terminal);
+    own_stdio(who.uid);
     // The directory may be open to root alone, or to the user alone.
     let entered = chdir(plan.process.cwd.as_c_str());
     at(Step::Bounding, 0, limit_bounding(who.capabilities.bounding))?;
@@ -76,7 +76,7 @@ fn inside_root() -> Done {
 
 /// The program must be able to reopen its standard streams, as `/dev/stderr`
 /// for one. What cannot be given away is left.
-fn own_stdio(uid: u32, terminal: Option<&OwnedFd>) {
+fn own_stdio(uid: u32) {
     let give = |stream: BorrowedFd<'_>| {
         let Ok(stat) = fstat(stream) else { return };
         let is_null = (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3);
@@ -84,10 +84,7 @@ fn own_stdio(uid: u32, terminal: Option<&OwnedFd>) {
             let _ = fchown(stream, Some(Uid::from_raw(uid)), None);
         }
     };
-    match terminal {
-        Some(terminal) => give(terminal.as_fd()),
-        None => (0..3).filter_map(|number| fd::inherited(number).ok()).for_each(give),
-    }
+    (0..3).filter_map(|number| fd::inherited(number).ok()).for_each(give);
 }
 
 /// Drops from the bounding set all that is not in `keep`. The kernel says

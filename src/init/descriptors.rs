@@ -18,8 +18,6 @@ pub(super) fn hand_over(
     terminal: Option<OwnedFd>,
 ) -> Done<OwnedFd> {
     signal::reset();
-    // A change of ids may have changed it, and from here on we wait.
-    at(Step::Descriptors, 6, set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
     if let Some(terminal) = terminal {
         at(Step::Descriptors, 0, take_terminal(&terminal))?;
     }
@@ -37,6 +35,11 @@ pub(super) fn hand_over(
     let rest = u32::try_from(first + 2).unwrap_or(u32::MAX);
     at(Step::Descriptors, 5, fd::close_from(rest))?;
     Ok(start)
+}
+
+/// From other processes: a change of ids may have shown us, and now we wait.
+pub(super) fn hide() -> Done {
+    at(Step::Descriptors, 6, set_dumpable_behavior(DumpableBehavior::NotDumpable))
 }
 
 /// By way of a number that is surely free.

@@ -23,7 +23,6 @@ pub(super) fn look_up(plan: &Plan) -> Done<PathBuffer> {
     // What is found but cannot be executed is told only if nothing else can.
     let mut refused = None;
     for directory in &plan.process.path {
-        let directory = if directory.is_empty() { c"." } else { directory.as_c_str() };
         at(Step::LookUp, 0, found.set(directory.to_bytes()))?;
         if found.push(program).is_err() {
             continue;
@@ -56,8 +55,11 @@ pub(super) fn find_home(plan: &mut Plan) -> Done {
     let mut home = PathBuffer::new();
     let set = |home: &mut PathBuffer| -> Result<()> {
         let root = openat(CWD, c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let passwd =
-            resolve::open_in_root(root.as_fd(), c"etc/passwd", OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let passwd = resolve::open_in_root(
+            root.as_fd(),
+            c"etc/passwd",
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
+        )?;
         let mut lines = Lines { file: passwd.as_fd(), bytes: [0; 4096], len: 0, start: 0 };
         while let Some(line) = lines.next()? {
             let mut fields = line.split(|byte| *byte == b':');

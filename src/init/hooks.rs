@@ -6,14 +6,22 @@ use super::step::{Done, Failure, Step, Text, failure};
 use crate::plan::ChildHook;
 use crate::sys::clone::{Child, clone_child};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::exec::StringArray;
 use crate::sys::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use crate::sys::process::{WaitId, WaitIdOptions, getpid, waitid};
 use crate::sys::{Errno, Result, exec, exit, fd, io, signal};
 
-/// Runs the hooks in their order; the first that fails is the last.
-pub(super) fn run_all(step: Step, hooks: &[ChildHook], state: &[Vec<u8>; 2]) -> Done {
+/// Runs the hooks in their order; the first that fails is the last. Without an
+/// environment of its own a hook has `default_env`, as in runc.
+pub(super) fn run_all(
+    step: Step,
+    hooks: &[ChildHook],
+    state: &[Vec<u8>; 2],
+    default_env: Option<&StringArray>,
+) -> Done {
     for (index, hook) in hooks.iter().enumerate() {
-        run(hook, state).map_err(|(errno, text)| Failure {
+        let envp = default_env.filter(|_| hook.envp.strings().is_empty()).unwrap_or(&hook.envp);
+        run(hook, envp, state).map_err(|(errno, text)| Failure {
             errno,
             text,
             ..failure(step, index, Errno::IO)
@@ -24,7 +32,11 @@ pub(super) fn run_all(step: Step, hooks: &[ChildHook], state: &[Vec<u8>; 2]) -> 
 
 /// Runs one hook. What it says goes to a file in memory, and is told if it
 /// fails: neither a full pipe nor a missing reader can hold it up.
-fn run(hook: &ChildHook, state: &[Vec<u8>; 2]) -> std::result::Result<(), (i32, Text)> {
+fn run(
+    hook: &ChildHook,
+    envp: &StringArray,
+    state: &[Vec<u8>; 2],
+) -> std::result::Result<(), (i32, Text)> {
     let told = |errno: Errno| (errno.raw_os_error(), Text::EMPTY);
     let input = state_file(state).map_err(told)?;
     let output = memfd_create(c"hook output", MemfdFlags::CLOEXEC).map_err(told)?;
@@ -34,7 +46,7 @@ fn run(hook: &ChildHook, state: &[Vec<u8>; 2]) -> std::result::Result<(), (i32, 
         let placed: Result<()> =
             streams.iter().try_for_each(|(from, to)| fd::dup_at(*from, *to, true));
         if placed.is_ok() && fd::cloexec_from(3).is_ok() {
-            exec::execve(&hook.path, &hook.argv, &hook.envp);
+            exec::execve(&hook.path, &hook.argv, envp);
         }
         exit(127)
     };

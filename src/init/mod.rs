@@ -84,7 +84,12 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
         report.done(Step::Mounted)?;
         report.wait(Step::Mounted)?;
     }
-    hooks::run_all(Step::CreateContainer, &plan.create_container, &plan.hook_states.creating)?;
+    hooks::run_all(
+        Step::CreateContainer,
+        &plan.create_container,
+        &plan.hook_states.creating,
+        None,
+    )?;
     rootfs::make_cwd(plan, root.as_fd())?;
     let terminal = console::set_up(plan, handles, root.as_fd())?;
     protect::all(plan, root.as_fd())?;
@@ -92,15 +97,19 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
 
     report.wait(Step::Recorded)?;
     namespaces::outlive_parent()?;
-    credentials::drop_privileges(plan, terminal.as_ref())?;
+    // Before the limits: a small one leaves no room for renumbering.
+    let start = descriptors::hand_over(plan, handles, report, terminal)?;
+    credentials::drop_privileges(plan)?;
     exec::find_home(plan)?;
     let program = exec::look_up(plan)?;
-    let start = descriptors::hand_over(plan, handles, report, terminal)?;
+    descriptors::hide()?;
     wait::open_for_start(&start)?;
     report.done(Step::Created)?;
 
     wait::for_start(&start, report)?;
-    hooks::run_all(Step::StartContainer, &plan.start_container, &plan.hook_states.created)?;
-    report.done(Step::Executing)?;
+    let own = Some(&plan.process.envp);
+    hooks::run_all(Step::StartContainer, &plan.start_container, &plan.hook_states.created, own)?;
+    // Whoever said start wanted it started, and may be gone by now.
+    let _ = report.done(Step::Executing);
     exec::become_program(plan, &program)
 }

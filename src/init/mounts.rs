@@ -263,7 +263,11 @@ fn reconfigure(target: BorrowedFd<'_>, fs: &Filesystem) -> Result<()> {
 
 /// The plan refuses the root and what is inside `/proc` by their names; this
 /// refuses them when a symbolic link of the image leads there.
-fn refuse_target(mount: &Mount, target: BorrowedFd<'_>, root: BorrowedFd<'_>) -> Result<()> {
+pub(super) fn refuse_target(
+    mount: &Mount,
+    target: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+) -> Result<()> {
     if resolve::is_same(target, root)? {
         return Err(Errno::BUSY);
     }

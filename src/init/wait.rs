@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::Report;
 use super::step::{Done, Step, at};
 use crate::link::wire;
+use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::net::{SocketFlags, accept_with, listen};
 use crate::sys::{Errno, io};
 
@@ -22,6 +23,12 @@ pub(super) fn for_start(listener: &OwnedFd, report: &mut Report) -> Done {
             Err(Errno::CONNABORTED) => continue,
             other => at(Step::Start, 0, other)?,
         };
+        // Whoever says nothing must not keep others from it.
+        let mut speaks = [PollFd::new(&connection, PollFlags::IN)];
+        let soon = Timespec { tv_sec: 1, tv_nsec: 0 };
+        if io::retry_on_intr(|| poll(&mut speaks, Some(&soon))) == Ok(0) {
+            continue;
+        }
         let message = wire::receive(connection.as_fd(), &mut [0; wire::MAX_TEXT]);
         if let Ok(Some((message, _))) = message
             && message.step == Step::Start as u16

@@ -28,12 +28,14 @@ pub(crate) struct Init<'p> {
     let_go: bool,
 }
 
-/// Clones the container's init, which begins at once.
+/// Clones the container's init, which begins at once. `locked` is the
+/// container's directory: a lock lasts as long as any copy of its descriptor.
 pub(crate) fn launch<'p>(
     plan: &'p mut Plan,
     handles: &mut Handles,
     before_clone: &[OwnedFd],
     cgroup: Option<BorrowedFd<'_>>,
+    locked: BorrowedFd<'_>,
 ) -> Result<Init<'p>> {
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -48,6 +50,7 @@ pub(crate) fn launch<'p>(
         // In the child this end must not stay open: the end of the stream is
         // how it learns that we are gone.
         drop(ours.take());
+        crate::sys::fd::close_copy(locked);
         init::run(plan, handles, Report(theirs))
     });
     let child = child.map_err(|errno| clone_error(plan, errno));
@@ -183,7 +186,17 @@ impl Drop for Init<'_> {
     fn drop(&mut self) {
         if !self.let_go {
             let _ = signal::send(self.child.pidfd.as_fd(), 9);
-            let _ = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED);
+            // One that is frozen, or waits for a disk, does not end of it.
+            let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+            let mut exits = [PollFd::new(&self.child.pidfd, PollFlags::IN)];
+            if io::retry_on_intr(|| poll(&mut exits, Some(&limit))) == Ok(1) {
+                let _ = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED);
+            } else {
+                log::warn!(
+                    "the container's init (pid {}) was killed but does not end",
+                    self.child.pid
+                );
+            }
         }
     }
 }

@@ -124,6 +124,7 @@ fn mount_words(plan: &Plan, step: Step, index: usize) -> String {
     }
 }
 
+/// The words for a limit of `process.rlimits`.
 fn rlimit_words(plan: &Plan, index: usize) -> String {
     let Some((resource, limit)) = plan.process.rlimits.get(index) else {
         return "set a resource limit".to_owned();

@@ -39,6 +39,9 @@ fn check(kind: &str, index: usize, hook: &Hook) -> Result<()> {
     if !hook.path.starts_with('/') {
         return Err(Error::config(field("path"), format!("{:?} must be absolute", hook.path)));
     }
+    if let Some(bad) = hook.env.iter().position(|text| text.find('=').is_none_or(|at| at == 0)) {
+        return Err(Error::config(field(&format!("env[{bad}]")), "is not NAME=value"));
+    }
     match hook.timeout {
         Some(seconds) if !(1..=i64::from(i32::MAX)).contains(&seconds) => {
             Err(Error::config(field("timeout"), format!("{seconds} must be above zero")))

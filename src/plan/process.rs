@@ -84,7 +84,13 @@ pub(crate) fn plan(config: &spec::Config, options: &Options) -> Result<Process> 
             args.map(|(i, arg)| c_string(&format!("process.args[{i}]"), arg))
                 .collect::<Result<_>>()?,
         ),
-        path: path.split(':').map(|dir| c_string("process.env", dir)).collect::<Result<_>>()?,
+        // An empty element would be the working directory, which is the image's
+        // to fill: as in runc, nothing is found there.
+        path: path
+            .split(':')
+            .filter(|dir| !dir.is_empty())
+            .map(|dir| c_string("process.env", dir))
+            .collect::<Result<_>>()?,
         envp: StringArray::new(
             env.map(|text| c_string("process.env", text)).collect::<Result<_>>()?,
         ),

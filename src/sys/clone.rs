@@ -82,10 +82,22 @@ pub(crate) fn clone_child(
         child();
         exit(255)
     }
+    if pidfd < 0 {
+        // Linux before 5.2 ignores CLONE_PIDFD.
+        let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = pid.ok_or(Errno::RANGE)?;
+        let opened = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
+        return opened
+            .map(|pidfd| Child { pid: pid.as_raw_pid(), pidfd, born_in_cgroup })
+            .inspect_err(|_| {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+            });
+    }
     Ok(Child {
         pid: i32::try_from(pid).map_err(|_| Errno::RANGE)?,
-        // SAFETY: on success the kernel has stored a new descriptor, which
-        // nobody else owns, in `pidfd`.
+        // SAFETY: it is not -1 any more, so the kernel has stored a new
+        // descriptor, which nobody else owns, in `pidfd`.
         pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
         born_in_cgroup,
     })

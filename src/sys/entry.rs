@@ -17,6 +17,8 @@ extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     if open_standard_streams().is_err() {
         return 1;
     }
+    // A caller that ignores it would have us never hear of our children.
+    super::signal::default_of(super::signal::SIGCHLD);
     c_int::from(crate::run())
 }
 

@@ -75,7 +75,15 @@ pub(crate) fn reexec(file: BorrowedFd<'_>, argv: &StringArray) -> Errno {
             libc::AT_EMPTY_PATH,
         )
     };
-    last_errno()
+    match last_errno() {
+        Errno::NOSYS => {
+            let path = super::mount::FdPath::new(file);
+            // SAFETY: as above, and `path` is a C string.
+            unsafe { libc::execve(path.as_c_str().as_ptr(), argv.pointers.as_ptr(), environ()) };
+            last_errno()
+        }
+        errno => errno,
+    }
 }
 
 fn environ() -> *const *const c_char {

@@ -77,6 +77,13 @@ pub(crate) fn working_directory(buffer: &mut [u8]) -> Result<&[u8]> {
     Ok(&buffer[..len])
 }
 
+/// Closes the copy that a child has of a descriptor of its parent's.
+pub(crate) fn close_copy(fd: BorrowedFd<'_>) {
+    // SAFETY: the owner is a value of the parent's, whose copy in this child
+    // is never dropped: init ends by exec or _exit.
+    unsafe { libc::close(fd.as_raw_fd()) };
+}
+
 /// Moves a descriptor to the lowest free number at or above `floor`, so that
 /// it is out of the way of numbers that are to be handed on.
 pub(crate) fn move_above(fd: BorrowedFd<'_>, floor: RawFd) -> Result<OwnedFd> {
@@ -97,6 +104,14 @@ pub(crate) fn inherited(number: RawFd) -> Result<BorrowedFd<'static>> {
     // SAFETY: it is open (just checked), not -1, and nothing in minke closes
     // the descriptors that it was started with before its own exec or exit.
     Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// [`inherited`], and not opened since: what comes by exec is never closed by
+/// the next one.
+pub(crate) fn handed_over(number: RawFd) -> Result<BorrowedFd<'static>> {
+    let fd = inherited(number)?;
+    let flags = rustix::io::fcntl_getfd(fd)?;
+    if flags.contains(rustix::io::FdFlags::CLOEXEC) { Err(Errno::BADF) } else { Ok(fd) }
 }
 
 /// Takes a descriptor number that the kernel has just given us.

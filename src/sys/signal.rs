@@ -6,6 +6,7 @@ use std::ptr;
 use super::{Result, check, fd};
 
 pub(crate) const SIGCHLD: i32 = libc::SIGCHLD;
+pub(crate) const SIGPIPE: i32 = libc::SIGPIPE;
 pub(crate) const SIGURG: i32 = libc::SIGURG;
 pub(crate) const SIGWINCH: i32 = libc::SIGWINCH;
 
@@ -39,6 +40,59 @@ pub(crate) fn reset() {
     }
 }
 
+/// Gives `signal` its default action.
+#[cfg_attr(test, expect(dead_code, reason = "tests have a main of their own"))]
+pub(crate) fn default_of(signal: i32) {
+    // SAFETY: SIG_DFL is valid for every signal that can be caught.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Signals that ask a command to end.
+const ENDING: [i32; 3] = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM];
+
+/// Holds back the signals that ask us to end, until the value is dropped:
+/// what was begun is finished, or taken back, first.
+#[derive(Debug)]
+pub(crate) struct Held(libc::sigset_t);
+
+/// See [`Held`].
+pub(crate) fn hold() -> Held {
+    // SAFETY: zeroes are an empty sigset_t.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    for signal in ENDING {
+        // SAFETY: a live set and the number of a signal.
+        unsafe { libc::sigaddset(&raw mut set, signal) };
+    }
+    // SAFETY: zeroes are an empty sigset_t.
+    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: a whole set in, a whole set out.
+    unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, &raw mut before) };
+    Held(before)
+}
+
+impl Held {
+    /// Whether one has come that this process would have ended by.
+    pub(crate) fn came(&self) -> bool {
+        // SAFETY: zeroes are an empty sigset_t.
+        let mut pending: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel fills a whole set.
+        unsafe { libc::sigpending(&raw mut pending) };
+        ENDING.into_iter().any(|signal| {
+            // SAFETY: whole sets, and the number of a signal.
+            let came = unsafe { libc::sigismember(&raw const pending, signal) } == 1;
+            // SAFETY: as above. Whoever had blocked it before waits for it.
+            came && unsafe { libc::sigismember(&raw const self.0, signal) } == 0
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: the set that sigprocmask has given before.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}
+
 /// The number and the sender's code of the next signal, if there is one.
 pub(crate) fn next(signals: &OwnedFd) -> Result<Option<i32>> {
     let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
@@ -60,6 +114,14 @@ pub(crate) fn alarm(seconds: u32) {
     // SAFETY: a whole sigaction whose handler does nothing, so it is safe in
     // any state of the program.
     unsafe { libc::sigaction(libc::SIGALRM, &raw const action, ptr::null_mut()) };
+    // SAFETY: zeroes are an empty sigset_t.
+    let mut own: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: a live set and the number of a signal.
+    unsafe { libc::sigaddset(&raw mut own, libc::SIGALRM) };
+    let how = if seconds > 0 { libc::SIG_UNBLOCK } else { libc::SIG_BLOCK };
+    // SAFETY: a whole set in, nothing out. Whoever started us may have it
+    // blocked; when it is done with, it must not end us.
+    unsafe { libc::sigprocmask(how, &raw const own, ptr::null_mut()) };
     // SAFETY: takes a number.
     unsafe { libc::alarm(seconds) };
 }
