@@ -277,7 +277,7 @@ fn check_preserved(count: u32) -> Result<()> {
     for number in 3..count.saturating_add(3) {
         let number =
             i32::try_from(number).map_err(|_| Error::usage("--preserve-fds is too large"))?;
-        fd::inherited(number)
+        fd::handed_over(number)
             .doing(|| format!("unable to stat preserved-fd {number} (of {count})"))?;
     }
     Ok(())
