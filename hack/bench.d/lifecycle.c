@@ -35,6 +35,9 @@ struct runtime {
 static struct runtime runtime[RUNTIMES];
 static int runtimes, rounds, errors_fd;
 static char pid_file[64], errors_file[64];
+static volatile sig_atomic_t stopped;  // by a signal: end the round, leave nothing running
+
+static void stop(int signal) { stopped = signal; }
 
 static double now(void) {
   struct timespec t;
@@ -123,7 +126,7 @@ static void keep(struct runtime *r, int phase, int round, double took) {
 }
 
 static void lives(const char *bundle) {
-  for (int round = -WARM_UP; round < rounds; round++)
+  for (int round = -WARM_UP; round < rounds && !stopped; round++)
     for (int i = 0; i < runtimes; i++) {
       struct runtime *r = &runtime[i];
       double took[PHASES];
@@ -155,7 +158,7 @@ static void visits(const char *sleeper) {
     can_exec[i] = command(r, NULL, "exec", id[i], "/bin/true", NULL) >= 0;
     if (!can_exec[i]) printf("%s: no exec: %s\n", r->name, last_error());
   }
-  for (int round = -WARM_UP; round < rounds; round++)
+  for (int round = -WARM_UP; round < rounds && !stopped; round++)
     for (int i = 0; i < runtimes; i++) {
       double took = command(&runtime[i], NULL, "state", id[i], NULL);
       if (took >= 0) keep(&runtime[i], STATE, round, took);
@@ -227,8 +230,11 @@ int main(int count, char **words) {
     for (char *word; (word = strtok(NULL, " ")) && n < WORDS - 1;) r->global[n++] = word;
     for (int phase = 0; phase < PHASES; phase++) r->took[phase] = calloc(rounds, sizeof(double));
   }
+  signal(SIGINT, stop);
+  signal(SIGTERM, stop);
   lives(words[2]);
-  if (runtimes) visits(words[3]);
+  if (runtimes && !stopped) visits(words[3]);
+  if (stopped) return 1;
   print_times();
   for (int i = 0; i < runtimes; i++)
     if (!strncmp(runtime[i].name, "floor", 5) || !strcmp(runtime[i].name, "minke")) print_ratios(&runtime[i]);
