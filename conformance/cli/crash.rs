@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Bundle, Case, Test, leaks, test};
+use crate::support::{Bundle, Case, Test, leaks, test, wait};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -17,6 +17,12 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("crash", a_create_that_is_killed_in_a_hook_can_be_deleted)
             .fails_on("crun", "leaves cgroups")
             .fails_on("runc", "leaves cgroups"),
+        test!("crash", a_create_that_hangs_in_a_hook_blocks_nobody)
+            .fails_on("runc 1.1", "knows of no container yet")
+            .fails_on("crun 1.8", "says created"),
+        test!("crash", a_state_that_is_garbage_is_told_and_can_be_deleted)
+            .may_fail_on("runc 1.1", "leaves the cgroup")
+            .may_fail_on("crun 1.8", "leaves the cgroup"),
         test!("crash", an_empty_state_directory_can_be_deleted),
         test!("crash", the_id_of_a_killed_create_can_be_used_again_once_deleted)
             .may_fail_on("crun", "leaves cgroups")
@@ -104,9 +110,48 @@ fn a_create_that_is_killed_in_a_hook_can_be_deleted(case: &Case) {
         let bundle =
             case.bundle().hook(kind, &format!("echo there > {}; sleep 0.2", mark.display()));
         let create = bundle.launch("create", &[]).spawn();
-        crate::support::wait::until_written(&mark);
+        wait::until_written(&mark);
         create.kill();
         deleted(&bundle, Duration::ZERO);
+    }
+}
+
+/// No timeout, and nobody ends it: others can ask, and delete by force.
+fn a_create_that_hangs_in_a_hook_blocks_nobody(case: &Case) {
+    let mark = case.path("mark");
+    let bundle = case
+        .bundle()
+        .hook("createRuntime", &format!("echo $$ > {}; exec sleep 1000", mark.display()));
+    let create = bundle.launch("create", &[]).spawn();
+    let hook: i32 = wait::until_written(&mark).trim().parse().unwrap();
+    assert_eq!(bundle.status(), "creating");
+    case.runtime(["list"]).run().ok();
+    bundle.delete_force().ok();
+    create.kill();
+    let hook = rustix::process::Pid::from_raw(hook).unwrap();
+    let _ = rustix::process::kill_process(hook, rustix::process::Signal::KILL);
+    deleted(&bundle, Duration::ZERO);
+}
+
+/// A power cut, or a hand. What cannot be known any more cannot be ended, so
+/// nothing is alive here.
+fn a_state_that_is_garbage_is_told_and_can_be_deleted(case: &Case) {
+    for garbage in ["", "{", "garbage", "null", "[]", "{}"] {
+        let bundle = case.bundle();
+        bundle.create().ok();
+        bundle.kill("KILL").ok();
+        bundle.until_stopped();
+        let state = case.root().join(&bundle.id);
+        for entry in std::fs::read_dir(&state).unwrap().flatten() {
+            if entry.file_type().unwrap().is_file() {
+                std::fs::write(entry.path(), garbage).unwrap();
+            }
+        }
+        bundle.command("state", &[]).run().fails();
+        case.runtime(["list"]).run().ok();
+        bundle.delete_force().ok();
+        assert!(!state.exists(), "{garbage:?}");
+        leaks::remove(case);
     }
 }
 
