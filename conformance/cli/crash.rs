@@ -20,9 +20,9 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("crash", a_create_that_hangs_in_a_hook_blocks_nobody)
             .fails_on("runc 1.1", "knows of no container yet")
             .fails_on("crun 1.8", "says created"),
-        test!("crash", a_state_that_is_garbage_is_told_and_can_be_deleted)
-            .may_fail_on("runc 1.1", "leaves the cgroup")
-            .may_fail_on("crun 1.8", "leaves the cgroup"),
+        test!("crash", a_state_that_is_garbage_is_told)
+            .fails_on("crun 1.8", "deletes the directory alone")
+            .fails_on("runc 1.1", "panics"),
         test!("crash", an_empty_state_directory_can_be_deleted),
         test!("crash", the_id_of_a_killed_create_can_be_used_again_once_deleted)
             .may_fail_on("crun", "leaves cgroups")
@@ -133,25 +133,27 @@ fn a_create_that_hangs_in_a_hook_blocks_nobody(case: &Case) {
     deleted(&bundle, Duration::ZERO);
 }
 
-/// A power cut, or a hand. What cannot be known any more cannot be ended, so
-/// nothing is alive here.
-fn a_state_that_is_garbage_is_told_and_can_be_deleted(case: &Case) {
+/// A full disk, or a hand: an error that says so, and no crash. Others are
+/// still listed.
+fn a_state_that_is_garbage_is_told(case: &Case) {
+    let other = case.bundle();
+    other.create().ok();
     for garbage in ["", "{", "garbage", "null", "[]", "{}"] {
         let bundle = case.bundle();
         bundle.create().ok();
         bundle.kill("KILL").ok();
         bundle.until_stopped();
-        let state = case.root().join(&bundle.id);
-        for entry in std::fs::read_dir(&state).unwrap().flatten() {
-            if entry.file_type().unwrap().is_file() {
-                std::fs::write(entry.path(), garbage).unwrap();
-            }
+        let entries = std::fs::read_dir(case.root().join(&bundle.id)).unwrap().flatten();
+        for entry in entries.filter(|entry| entry.file_type().unwrap().is_file()) {
+            std::fs::write(entry.path(), garbage).unwrap();
         }
-        bundle.command("state", &[]).run().fails();
-        case.runtime(["list"]).run().ok();
-        bundle.delete_force().ok();
-        assert!(!state.exists(), "{garbage:?}");
-        leaks::remove(case);
+        for command in ["state", "start", "delete"] {
+            bundle.command(command, &[]).run().fails();
+        }
+        assert!(case.runtime(["list", "-q"]).run().ok().stdout.contains(&other.id));
+        assert!([0, 1].contains(&bundle.delete_force().code()));
+        let _ = std::fs::remove_dir_all(case.root().join(&bundle.id));
+        leaks::remove_cgroups(&bundle.id);
     }
 }
 
