@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Bundle, Case, Test, leaks, test};
+use crate::support::{Bundle, Case, Test, leaks, test, wait};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -17,6 +17,12 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("crash", a_create_that_is_killed_in_a_hook_can_be_deleted)
             .fails_on("crun", "leaves cgroups")
             .fails_on("runc", "leaves cgroups"),
+        test!("crash", a_create_that_hangs_in_a_hook_blocks_nobody)
+            .fails_on("runc 1.1", "knows of no container yet")
+            .fails_on("crun 1.8", "says created"),
+        test!("crash", a_state_that_is_garbage_is_told)
+            .fails_on("crun 1.8", "deletes the directory alone")
+            .fails_on("runc 1.1", "panics"),
         test!("crash", an_empty_state_directory_can_be_deleted),
         test!("crash", the_id_of_a_killed_create_can_be_used_again_once_deleted)
             .may_fail_on("crun", "leaves cgroups")
@@ -104,9 +110,50 @@ fn a_create_that_is_killed_in_a_hook_can_be_deleted(case: &Case) {
         let bundle =
             case.bundle().hook(kind, &format!("echo there > {}; sleep 0.2", mark.display()));
         let create = bundle.launch("create", &[]).spawn();
-        crate::support::wait::until_written(&mark);
+        wait::until_written(&mark);
         create.kill();
         deleted(&bundle, Duration::ZERO);
+    }
+}
+
+/// No timeout, and nobody ends it: others can ask, and delete by force.
+fn a_create_that_hangs_in_a_hook_blocks_nobody(case: &Case) {
+    let mark = case.path("mark");
+    let bundle = case
+        .bundle()
+        .hook("createRuntime", &format!("echo $$ > {}; exec sleep 1000", mark.display()));
+    let create = bundle.launch("create", &[]).spawn();
+    let hook: i32 = wait::until_written(&mark).trim().parse().unwrap();
+    assert_eq!(bundle.status(), "creating");
+    case.runtime(["list"]).run().ok();
+    bundle.delete_force().ok();
+    create.kill();
+    let hook = rustix::process::Pid::from_raw(hook).unwrap();
+    let _ = rustix::process::kill_process(hook, rustix::process::Signal::KILL);
+    deleted(&bundle, Duration::ZERO);
+}
+
+/// A full disk, or a hand: an error that says so, and no crash. Others are
+/// still listed.
+fn a_state_that_is_garbage_is_told(case: &Case) {
+    let other = case.bundle();
+    other.create().ok();
+    for garbage in ["", "{", "garbage", "null", "[]", "{}"] {
+        let bundle = case.bundle();
+        bundle.create().ok();
+        bundle.kill("KILL").ok();
+        bundle.until_stopped();
+        let entries = std::fs::read_dir(case.root().join(&bundle.id)).unwrap().flatten();
+        for entry in entries.filter(|entry| entry.file_type().unwrap().is_file()) {
+            std::fs::write(entry.path(), garbage).unwrap();
+        }
+        for command in ["state", "start", "delete"] {
+            bundle.command(command, &[]).run().fails();
+        }
+        assert!(case.runtime(["list", "-q"]).run().ok().stdout.contains(&other.id));
+        assert!([0, 1].contains(&bundle.delete_force().code()));
+        let _ = std::fs::remove_dir_all(case.root().join(&bundle.id));
+        leaks::remove_cgroups(&bundle.id);
     }
 }
 

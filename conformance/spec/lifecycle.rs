@@ -1,6 +1,7 @@
 //! runtime.md: operations and lifecycle.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use crate::support::wait::{alive, ended};
 use crate::support::{Case, Test, json, leaks, test, until};
@@ -16,7 +17,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("L4", create_with_an_invalid_id_fails)
             .fails_on("crun 1.8", "takes ids that are paths"),
         test!("L4", an_id_of_all_allowed_characters_works),
-        test!("L4", of_creates_with_one_id_at_the_same_time_one_wins),
+        test!("L4", of_creates_with_one_id_at_the_same_time_one_wins)
+            .may_fail_on("runc 1.1", "they delete each other's state"),
         test!("L9", deletes_at_the_same_time_do_not_disturb_each_other)
             .may_fail_on("crun 1.8", "it is an error to come late"),
         test!("L5", a_create_that_fails_at_a_mount_leaves_nothing),
@@ -24,6 +26,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("L5", a_create_whose_init_is_killed_fails_and_leaves_nothing),
         test!("L6", start_of_a_running_container_fails),
         test!("L6", start_of_a_stopped_container_fails),
+        test!("L6", start_of_a_container_whose_init_was_killed_fails_at_once),
         test!("L7", a_container_without_process_does_not_start),
         test!("L8", kill_of_a_stopped_container_fails),
         test!("L8", kill_sends_the_signal_to_a_running_container),
@@ -197,6 +200,18 @@ fn start_of_a_stopped_container_fails(case: &Case) {
     assert_eq!(bundle.status(), "stopped");
 }
 
+/// By the OOM killer, say: `start` must not wait for it.
+fn start_of_a_container_whose_init_was_killed_fails_at_once(case: &Case) {
+    let bundle = case.bundle();
+    bundle.create().ok();
+    let init = rustix::process::Pid::from_raw(bundle.pid()).unwrap();
+    rustix::process::kill_process(init, rustix::process::Signal::KILL).unwrap();
+    let begin = Instant::now();
+    bundle.start().fails();
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert_eq!(bundle.status(), "stopped");
+}
+
 /// start: "MUST generate an error if process was not set"; create may do so.
 fn a_container_without_process_does_not_start(case: &Case) {
     let bundle = case.bundle().remove("/process");
@@ -266,7 +281,7 @@ fn delete_force_ends_a_running_container(case: &Case) {
     let bundle = case.bundle().running();
     let pid = bundle.pid();
     bundle.delete_force().ok();
-    assert!(ended(pid, std::time::Duration::ZERO));
+    assert!(ended(pid, Duration::ZERO));
     case.leaves_nothing();
 }
 

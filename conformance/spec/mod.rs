@@ -1,12 +1,14 @@
 //! The runtime specification, a file for each of its sections.
 //! <https://github.com/opencontainers/runtime-spec/tree/v1.3.0>
 
+mod bind_mounts;
 mod cgroups;
 mod credentials;
 mod devices;
 mod hooks;
 mod lifecycle;
 mod masked_paths;
+mod mount_options;
 mod mounts;
 mod namespaces;
 mod process;
@@ -18,12 +20,14 @@ use crate::support::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
     [
+        bind_mounts::tests(),
         cgroups::tests(),
         credentials::tests(),
         devices::tests(),
         hooks::tests(),
         lifecycle::tests(),
         masked_paths::tests(),
+        mount_options::tests(),
         mounts::tests(),
         namespaces::tests(),
         process::tests(),

@@ -15,6 +15,9 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("root", mount_points_are_made_in_a_read_only_root),
         test!("root", a_writable_root_can_be_written),
         test!("root", the_mounts_of_the_root_are_taken_along),
+        test!("root", a_root_on_an_overlay_works),
+        test!("root", a_root_on_a_read_only_file_system_works),
+        test!("root", a_root_that_is_a_mount_point_works),
         test!("root", a_missing_root_is_refused),
         test!("root", a_root_that_is_a_file_is_refused),
         test!("root", a_root_that_is_a_symlink_is_refused).fails_on("crun", "follows it"),
@@ -90,6 +93,50 @@ fn the_mounts_of_the_root_are_taken_along(case: &Case) {
     let script = format!("mount -t tmpfs layer {}", bundle.rootfs("/layer").display());
     let run = bundle.launch("run", &[]).after(&script).run();
     bundle.settle(run).ok().prints("tmpfs\n");
+}
+
+fn run_after(bundle: &Bundle<'_>, script: &str) -> String {
+    let run = bundle
+        .launch("run", &[])
+        .after(&script.replace("ROOT", bundle.rootfs("").to_str().unwrap()))
+        .run();
+    bundle.settle(run).ok().stdout
+}
+
+/// As Docker, containerd and Podman make it.
+fn a_root_on_an_overlay_works(case: &Case) {
+    let bundle = case.bundle().sh("stat -f -c %T /; echo new > /new; rm /etc/group; cat /new");
+    for name in ["upper", "work"] {
+        fs::create_dir(case.path(name)).unwrap();
+    }
+    let (upper, work) = (case.path("upper"), case.path("work"));
+    let mount = format!(
+        "mount -t overlay -o lowerdir=ROOT,upperdir={},workdir={} overlay ROOT",
+        upper.display(),
+        work.display()
+    );
+    let printed = run_after(&bundle, &mount);
+    assert!(printed.ends_with("new\n"), "{printed}");
+    assert_eq!(case.read("upper/new"), "new\n");
+    assert!(bundle.rootfs("/etc/group").exists() && !bundle.rootfs("/new").exists());
+}
+
+/// As an image that is a file system; all mount points are there already.
+fn a_root_on_a_read_only_file_system_works(case: &Case) {
+    let bundle = case
+        .bundle()
+        .set("/root/readonly", json!(true))
+        .sh("touch /no 2>/dev/null || echo read-only");
+    assert_eq!(
+        run_after(&bundle, "mount --bind ROOT ROOT && mount -o remount,bind,ro ROOT"),
+        "read-only\n"
+    );
+}
+
+/// Shared with the host, even.
+fn a_root_that_is_a_mount_point_works(case: &Case) {
+    let bundle = case.bundle().sh("echo ran");
+    assert_eq!(run_after(&bundle, "mount --bind ROOT ROOT && mount --make-rshared /"), "ran\n");
 }
 
 /// "A directory MUST exist at the path declared by the field."

@@ -44,7 +44,11 @@ pub(crate) fn remove(case: &Case) {
         let _ = unmount(&mount, UnmountFlags::DETACH);
     }
     let _ = settled(case);
-    for cgroup in cgroups(&case.tag).into_iter().rev() {
+    remove_cgroups(&case.tag);
+}
+
+pub(crate) fn remove_cgroups(tag: &str) {
+    for cgroup in cgroups(tag).into_iter().rev() {
         let _ = fs::remove_dir(cgroup);
     }
 }
