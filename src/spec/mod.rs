@@ -13,6 +13,7 @@ mod hooks;
 mod linux;
 mod process;
 mod resources;
+pub(crate) mod seccomp;
 
 pub(crate) use hooks::{Hook, Hooks};
 pub(crate) use linux::{Device, IdMapping, Linux};

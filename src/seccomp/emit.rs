@@ -1,0 +1,106 @@
+//! Writing a program, from its end to its start.
+//!
+//! A jump of BPF goes forward only, so backwards every target is there before
+//! the jump to it, and its distance is known. Conditional jumps reach 255
+//! instructions; what is farther gets a nearer copy (of a return) or a long
+//! jump to it, which later jumps share.
+
+use super::action::Action;
+use super::bpf::{Insn, JUMP, RETURN};
+
+/// Where to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Answer with this.
+    Return(Action),
+    /// The instruction of that rank, counted from the end of the program.
+    At(usize),
+}
+
+/// A program in the making.
+#[derive(Default)]
+pub(super) struct Emitter {
+    /// The instructions so far, last one first.
+    reversed: Vec<Insn>,
+    /// Instructions that only lead to a target, oldest first.
+    ways: Vec<(Target, usize)>,
+}
+
+/// How far a conditional jump reaches.
+const REACH: usize = 255;
+
+impl Emitter {
+    /// Skips from the next instruction to the one of `rank`.
+    fn distance(&self, rank: usize) -> usize {
+        self.reversed.len() - rank - 1
+    }
+
+    fn push(&mut self, insn: Insn) -> Target {
+        self.reversed.push(insn);
+        Target::At(self.reversed.len() - 1)
+    }
+
+    /// An instruction that leads to `target`, near enough for a conditional
+    /// jump that comes after at most `room` more instructions.
+    fn near(&mut self, target: Target, room: usize) -> usize {
+        if let Target::At(rank) = target
+            && self.distance(rank) + room <= REACH
+        {
+            return rank;
+        }
+        let known =
+            self.ways.iter().rev().map_while(|(to, rank)| {
+                (self.distance(*rank) + room <= REACH).then_some((*to, *rank))
+            });
+        match known.into_iter().find(|(to, _)| *to == target) {
+            Some((_, rank)) => rank,
+            None => self.way(target),
+        }
+    }
+
+    /// Adds an instruction that leads to `target` from anywhere.
+    fn way(&mut self, target: Target) -> usize {
+        let rank = self.reversed.len();
+        // A program is at most a few thousand instructions long, and one that
+        // is not is refused later.
+        let far = |rank| u32::try_from(self.distance(rank)).unwrap_or(u32::MAX);
+        let insn = match target {
+            Target::Return(action) => Insn::new(RETURN, action.0),
+            Target::At(rank) => Insn::new(JUMP, far(rank)),
+        };
+        self.push(insn);
+        self.ways.push((target, rank));
+        rank
+    }
+
+    /// A conditional jump; none where both ways are the same.
+    pub(super) fn branch(&mut self, code: u16, k: u32, yes: Target, no: Target) -> Target {
+        if yes == no {
+            return yes;
+        }
+        let yes = self.near(yes, 1);
+        let no = self.near(no, 0);
+        // `near` keeps both below 256.
+        let skip = |rank| u8::try_from(self.distance(rank)).unwrap_or(u8::MAX);
+        self.push(Insn { code, jt: skip(yes), jf: skip(no), k })
+    }
+
+    /// An instruction that changes what is loaded, then goes on to `next`;
+    /// none where that is an answer, which does not look at it.
+    pub(super) fn then(&mut self, code: u16, k: u32, next: Target) -> Target {
+        let Target::At(rank) = next else { return next };
+        if self.distance(rank) != 0 {
+            self.way(next);
+        }
+        self.push(Insn::new(code, k))
+    }
+
+    /// The program, which starts at `start`.
+    pub(super) fn finish(mut self, start: Target) -> Vec<Insn> {
+        if start != Target::At(self.reversed.len().wrapping_sub(1)) {
+            self.way(start);
+        }
+        self.reversed.reverse();
+        self.reversed
+    }
+}
