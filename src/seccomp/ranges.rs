@@ -108,28 +108,54 @@ impl Numbers {
     }
 }
 
-/// The ranges of all numbers, for the architectures that share a token.
+/// The ranges of all numbers, for the architectures that share a token: in the
+/// order of their numbers.
 pub(super) fn ranges(policy: &Policy, shared: &[&Numbers]) -> Vec<Range> {
-    // The answer for what no rule is about changes at most at these.
-    let mut starts = vec![0, 1, X32_BIT, 2 * X32_BIT, 3 * X32_BIT, u32::MAX];
-    starts.extend(shared.iter().filter_map(|numbers| numbers.last.checked_add(1)));
-    let mut all: Vec<(u32, Option<Outcome>)> = Vec::new();
+    // The answer to what no rule is about changes at most at these.
+    let mut borders = vec![0, 1, X32_BIT, 2 * X32_BIT, 3 * X32_BIT, u32::MAX];
+    borders.extend(shared.iter().filter_map(|numbers| numbers.last.checked_add(1)));
+    borders.sort_unstable();
+    let rests: Vec<_> =
+        borders.iter().map(|start| (*start, rest(policy, shared, *start))).collect();
+    let mut rests = rests.into_iter().peekable();
+    let mut ranges = Ranges(Vec::with_capacity(256));
+    let (mut now, mut next) = (policy.default, Some(0));
     for (number, outcome) in shared.iter().flat_map(|numbers| numbers.points(policy)) {
-        starts.extend(number.checked_add(1));
-        all.push((number, Some(outcome)));
+        while let Some((start, action)) = rests.next_if(|(start, _)| *start <= number) {
+            ranges.fill(&mut next, start, now);
+            now = action;
+        }
+        ranges.fill(&mut next, number, now);
+        ranges.push(number, outcome);
+        next = number.checked_add(1);
     }
-    all.extend(starts.into_iter().map(|start| (start, None)));
-    // Of two at one number, the one that a rule is about comes first.
-    all.sort_by_key(|(start, outcome)| (*start, outcome.is_none()));
-    all.dedup_by_key(|(start, _)| *start);
-    let mut ranges: Vec<Range> = Vec::new();
-    for (start, outcome) in all {
-        let outcome = outcome.unwrap_or_else(|| Outcome::Answer(rest(policy, shared, start)));
-        if ranges.last().is_none_or(|range| range.outcome != outcome) {
-            ranges.push(Range { start, outcome });
+    for (start, action) in rests {
+        ranges.fill(&mut next, start, now);
+        now = action;
+    }
+    if let Some(next) = next {
+        ranges.push(next, Outcome::Answer(now));
+    }
+    ranges.0
+}
+
+/// Ranges in the making; neighbours with one outcome are one.
+struct Ranges(Vec<Range>);
+
+impl Ranges {
+    fn push(&mut self, start: u32, outcome: Outcome) {
+        if self.0.last().is_none_or(|range| range.outcome != outcome) {
+            self.0.push(Range { start, outcome });
         }
     }
-    ranges
+
+    /// From `next` up to `end` the answer is `action`.
+    fn fill(&mut self, next: &mut Option<u32>, end: u32, action: Action) {
+        if let Some(start) = next.filter(|start| *start < end) {
+            self.push(start, Outcome::Answer(action));
+            *next = Some(end);
+        }
+    }
 }
 
 /// The answer to a number that no rule is about.

@@ -26,7 +26,9 @@ pub(super) fn program(policy: &Policy) -> Result<Vec<Insn>, String> {
         if numbers[..i].iter().any(|other| other.arch.token() == token) {
             continue;
         }
-        let shared: Vec<_> = numbers.iter().filter(|other| other.arch.token() == token).collect();
+        let mut shared: Vec<_> =
+            numbers.iter().filter(|other| other.arch.token() == token).collect();
+        shared.sort_by_key(|numbers| numbers.arch.base());
         let tree = writer.tree(&ranges(policy, &shared))?;
         let section = writer.emitter.then(LOAD, NUMBER_AT, tree);
         next = writer.emitter.branch(IF_EQ, token, section, next);

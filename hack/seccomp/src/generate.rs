@@ -3,7 +3,7 @@
 use crate::seccomp::action::Operator;
 use crate::seccomp::arch::{Arch, X32_BIT};
 use crate::seccomp::interpret::Call;
-use crate::seccomp::table::Row;
+use crate::seccomp::table::{Row, multiplexed};
 use crate::spec::seccomp::{Arg, Seccomp, Syscall};
 
 /// SplitMix64: the same numbers for the same seed, everywhere.
@@ -96,7 +96,7 @@ fn action(random: &mut Random, default: bool) -> (String, Option<u32>) {
     let name = *random.pick(if default { &names[..11] } else { &names[..] });
     let data = match name {
         "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE" if !random.one_in(3) => {
-            Some(*random.pick(&[0, 1, 2, 22, 38, 4095]))
+            Some(*random.pick(&[0, 1, 2, 22, 38, 4094]))
         }
         _ => None,
     };
@@ -138,7 +138,14 @@ pub(crate) fn profile(random: &mut Random, kind: Kind) -> (Seccomp, Arch) {
     if kind == Kind::OneRulePerCall {
         let mut seen = std::collections::HashSet::new();
         for syscall in &mut syscalls {
-            syscall.names.retain(|name| seen.insert(name.clone()));
+            // Calls that share a number (socketcall, ipc) are one call to a
+            // filter, so of these only what the number alone decides.
+            let more = syscall.args.iter().any(|arg| arg.index > 0);
+            syscall.names.retain(|name| {
+                let shares = ["socketcall", "ipc"].contains(&name.as_str())
+                    || (more && multiplexed(name).is_some());
+                !shares && seen.insert(name.clone())
+            });
         }
         syscalls.retain(|syscall| !syscall.names.is_empty());
     }

@@ -5,8 +5,12 @@
 // Parts of minke are used that it has for itself.
 #![allow(dead_code)]
 
+mod bench;
 mod compare;
 mod generate;
+mod libseccomp;
+mod oracle;
+mod running;
 #[path = "../../../src/seccomp/mod.rs"]
 mod seccomp;
 #[path = "../../../src/spec"]
@@ -25,7 +29,14 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["compare", calls, seed] => compare::run(calls, seed),
-        _ => Err("usage: minke-seccomp-tools compare CALLS SEED".into()),
+        ["oracle", profiles, calls, seed, files @ ..] => oracle::run(profiles, calls, seed, files),
+        ["pause"] => running::pause(),
+        ["running", pid, file, calls] => running::run(pid, file, calls),
+        ["bench", rounds, file] => bench::run(rounds, file),
+        _ => Err("usage: minke-seccomp-tools bench ROUNDS FILE\n       \
+                  minke-seccomp-tools compare CALLS SEED\n       \
+                  minke-seccomp-tools oracle PROFILES CALLS SEED [FILE]..."
+            .into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,4 +45,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The profile in `file`: a `linux.seccomp` object.
+fn read(file: &str) -> Result<spec::seccomp::Seccomp, String> {
+    let text = std::fs::read(file).map_err(|e| format!("{file}: {e}"))?;
+    serde_json::from_slice(&text).map_err(|e| format!("{file}: {e}"))
 }
