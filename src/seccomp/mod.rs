@@ -25,10 +25,12 @@ pub(crate) mod action;
 pub(crate) mod arch;
 mod args;
 pub(crate) mod bpf;
+pub(crate) mod disasm;
 mod emit;
 pub(crate) mod evaluate;
 pub(crate) mod interpret;
 mod known;
+pub(crate) mod notify;
 pub(crate) mod policy;
 mod ranges;
 #[rustfmt::skip]

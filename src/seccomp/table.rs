@@ -45,6 +45,12 @@ impl Row {
         }
     }
 
+    /// The call that has `number` on `arch`. Looks through all rows: for people,
+    /// not for the compiler.
+    pub(crate) fn of_number(arch: Arch, number: u32) -> Option<Self> {
+        Self::all().find(|row| row.number(arch) == Some(number))
+    }
+
     fn bytes(self) -> &'static [u8] {
         let row = usize::from(self.0);
         let start = if row == 0 { 0 } else { ENDS[row - 1] };

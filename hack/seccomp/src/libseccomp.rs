@@ -1,6 +1,6 @@
 //! Debian's libseccomp, driven as runc drives it.
 
-use std::ffi::{CString, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -29,6 +29,7 @@ unsafe extern "C" {
     fn seccomp_attr_set(context: *mut c_void, attribute: c_int, value: u32) -> c_int;
     fn seccomp_syscall_resolve_name(name: *const c_char) -> c_int;
     fn seccomp_syscall_resolve_name_arch(arch: u32, name: *const c_char) -> c_int;
+    fn seccomp_syscall_resolve_num_arch(arch: u32, number: c_int) -> *mut c_char;
     fn seccomp_rule_add_array(
         context: *mut c_void,
         action: u32,
@@ -56,6 +57,21 @@ pub(crate) fn resolve(arch: Arch, name: &str) -> i32 {
     let Ok(name) = CString::new(name) else { return UNKNOWN };
     // SAFETY: `name` is a C string that lives over the call.
     unsafe { seccomp_syscall_resolve_name_arch(token(arch), name.as_ptr()) }
+}
+
+/// Whether libseccomp can tell `name` from its number on `arch`: rules for the
+/// other architectures go that way.
+pub(crate) fn round_trips(arch: Arch, name: &str) -> bool {
+    // SAFETY: takes values, gives a new C string or null.
+    let back = unsafe { seccomp_syscall_resolve_num_arch(token(arch), resolve(arch, name)) };
+    if back.is_null() {
+        return false;
+    }
+    // SAFETY: a C string, see above.
+    let same = unsafe { CStr::from_ptr(back) }.to_bytes() == name.as_bytes();
+    // SAFETY: it is the caller's to free, and not used after this.
+    unsafe { libc::free(back.cast()) };
+    same
 }
 
 /// The program that libseccomp makes of `profile`, without runc's stub.

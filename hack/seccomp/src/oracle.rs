@@ -164,11 +164,12 @@ fn drop_unknown(profile: &mut Seccomp, native: Arch) -> u64 {
     let listed = profile.architectures.iter().filter_map(|name| Arch::from_name(name));
     let arches: Vec<Arch> = listed.chain([native]).collect();
     let known = |name: &str| {
-        arches.iter().all(|arch| {
-            let ours = Row::find(name).and_then(|row| row.number(*arch));
-            let theirs = u32::try_from(libseccomp::resolve(*arch, name)).ok();
-            ours == theirs || (arch.multiplexes() && multiplexed(name).is_some())
-        })
+        libseccomp::round_trips(native, name)
+            && arches.iter().all(|arch| {
+                let ours = Row::find(name).and_then(|row| row.number(*arch));
+                let theirs = u32::try_from(libseccomp::resolve(*arch, name)).ok();
+                ours == theirs || (arch.multiplexes() && multiplexed(name).is_some())
+            })
     };
     for syscall in &mut profile.syscalls {
         let before = syscall.names.len();
