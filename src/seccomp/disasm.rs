@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::action::Action;
-use super::arch::Arch;
+use super::arch::{Arch, X32_BIT};
 use super::bpf::{
     AND, ARCH_AT, ARGS_AT, IF_EQ, IF_GE, IF_GT, IF_SET, Insn, JUMP, LOAD, NUMBER_AT, RETURN,
 };
@@ -66,7 +66,8 @@ fn line(i: usize, insn: &Insn, place: Place, arches: &[Arch]) -> String {
     let k = insn.k;
     let value = match place.loaded {
         Some(ARCH_AT) => format!("{k:#x}{}", arch_name(k, arches)),
-        Some(NUMBER_AT) => format!("{k}{}", call_name(k, place.token, arches)),
+        Some(NUMBER_AT) if k < X32_BIT => format!("{k}{}", call_name(k, place.token, arches)),
+        Some(NUMBER_AT) => format!("{k:#x}{}", call_name(k, place.token, arches)),
         _ => format!("{k:#x}"),
     };
     let test = |operator: &str| {

@@ -6,7 +6,7 @@
 //! jump to it, which later jumps share.
 
 use super::action::Action;
-use super::bpf::{Insn, JUMP, RETURN};
+use super::bpf::{Insn, JUMP, LOAD, RETURN};
 
 /// Where to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +86,12 @@ impl Emitter {
     }
 
     /// An instruction that changes what is loaded, then goes on to `next`;
-    /// none where that is an answer, which does not look at it.
+    /// none where that is an answer or loads itself, and so does not look at it.
     pub(super) fn then(&mut self, code: u16, k: u32, next: Target) -> Target {
         let Target::At(rank) = next else { return next };
+        if self.reversed.get(rank).is_some_and(|insn| insn.code == LOAD) {
+            return next;
+        }
         if self.distance(rank) != 0 {
             self.way(next);
         }

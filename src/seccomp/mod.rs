@@ -28,6 +28,7 @@ pub(crate) mod bpf;
 pub(crate) mod disasm;
 mod emit;
 pub(crate) mod evaluate;
+pub(crate) mod explain;
 pub(crate) mod interpret;
 mod known;
 pub(crate) mod notify;

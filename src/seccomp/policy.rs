@@ -57,6 +57,11 @@ pub(crate) fn flag_names() -> impl Iterator<Item = &'static str> {
     FLAGS.into_iter().map(|(name, _)| name)
 }
 
+/// The names of the flags in `flags`, without the listener's.
+pub(crate) fn flag_names_of(flags: u32) -> impl Iterator<Item = &'static str> {
+    FLAGS.into_iter().filter(move |(_, flag)| flags & flag != 0).map(|(name, _)| name)
+}
+
 impl<'a> Policy<'a> {
     /// Checks `profile`; the error names the first field that is wrong.
     pub(crate) fn new(profile: &'a Seccomp, native: Arch) -> Result<Self, ConfigError> {

@@ -113,7 +113,8 @@ impl Config {
     }
 }
 
-fn drop_nulls(value: &mut Value) {
+/// Makes `null` mean absent, in the whole of `value`.
+pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, v| !v.is_null());
