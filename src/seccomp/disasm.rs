@@ -25,7 +25,7 @@ pub(crate) fn disassemble(program: &[Insn], arches: &[Arch]) -> String {
         *first = Some(Place::default());
     }
     let mut out = String::new();
-    for (i, insn) in program.iter().enumerate() {
+    for (i, insn) in program.iter().copied().enumerate() {
         let place = places[i].unwrap_or_default();
         for (skip, then) in next(insn, place) {
             if let Some(there) = places.get_mut(i + 1 + skip) {
@@ -48,7 +48,7 @@ impl Place {
 }
 
 /// The ways on: instructions to skip, and what is known there.
-fn next(insn: &Insn, place: Place) -> Vec<(usize, Place)> {
+fn next(insn: Insn, place: Place) -> Vec<(usize, Place)> {
     let (yes, no) = (insn.jt.into(), insn.jf.into());
     match insn.code {
         RETURN => vec![],
@@ -62,7 +62,7 @@ fn next(insn: &Insn, place: Place) -> Vec<(usize, Place)> {
     }
 }
 
-fn line(i: usize, insn: &Insn, place: Place, arches: &[Arch]) -> String {
+fn line(i: usize, insn: Insn, place: Place, arches: &[Arch]) -> String {
     let k = insn.k;
     let value = match place.loaded {
         Some(ARCH_AT) => format!("{k:#x}{}", arch_name(k, arches)),
@@ -106,7 +106,7 @@ fn field(offset: u32, token: Option<u32>) -> String {
         _ if offset >= ARGS_AT && token.is_some() => {
             let word = (offset - ARGS_AT) / 4;
             let big_endian = token.is_some_and(|token| token & 0x4000_0000 == 0);
-            let half = if (word % 2 == 0) == big_endian { "high" } else { "low" };
+            let half = if word.is_multiple_of(2) == big_endian { "high" } else { "low" };
             format!("args[{}] {half}", word / 2)
         }
         // Checks that architectures share.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::arch::Arch;
 use super::evaluate::{Evaluator, Why};
-use super::interpret::{Call, depth, interpret_counting};
+use super::interpret::{Call, depth, interpret};
 use super::policy::{Policy, flag_names_of};
 use super::table::Row;
 use super::{ConfigError, compile};
@@ -51,7 +51,7 @@ pub(crate) fn answer(
     let call = parse(text, arch)?;
     let told = |e: ConfigError| format!("{}: {}", e.field, e.rule);
     let filter = compile(profile, native).map_err(told)?;
-    let (answer, steps) = interpret_counting(&filter.program, &call)?;
+    let (answer, steps) = interpret(&filter.program, &call)?;
     let evaluator = Evaluator::new(profile, native).map_err(told)?;
     let verdict = evaluator.verdict(&call);
     if answer != verdict.action.0 {

@@ -27,14 +27,9 @@ fn words(call: &Call) -> [u32; 16] {
     words
 }
 
-/// What `program` answers to `call`; the error says what the kernel would not
-/// have taken.
-pub(crate) fn interpret(program: &[Insn], call: &Call) -> Result<u32, String> {
-    interpret_counting(program, call).map(|(answer, _)| answer)
-}
-
-/// The answer, and how many instructions it took.
-pub(crate) fn interpret_counting(program: &[Insn], call: &Call) -> Result<(u32, usize), String> {
+/// What `program` answers to `call`, and how many instructions that takes; the
+/// error says what the kernel would not have taken.
+pub(crate) fn interpret(program: &[Insn], call: &Call) -> Result<(u32, usize), String> {
     let words = words(call);
     let (mut at, mut loaded, mut steps) = (0_usize, 0_u32, 0);
     loop {

@@ -27,7 +27,7 @@ fn profile(json: &str) -> Seccomp {
 fn answer(profile: &Seccomp, native: Arch, arch: Arch, number: u32, args: [u64; 6]) -> u32 {
     let call = Call { arch: arch.token(), number, args };
     let filter = compile(profile, native).unwrap();
-    let answer = interpret(&filter.program, &call).unwrap();
+    let (answer, _) = interpret(&filter.program, &call).unwrap();
     let verdict = Evaluator::new(profile, native).unwrap().verdict(&call);
     assert_eq!(answer, verdict.action.0, "{call:x?} {verdict:?}");
     answer
@@ -341,7 +341,7 @@ proptest! {
             for number in known.chain(numbers.iter().copied()) {
                 for args in &args {
                     let call = Call { arch: arch.token(), number, args: *args };
-                    let answer = interpret(&filter.program, &call).unwrap();
+                    let (answer, _) = interpret(&filter.program, &call).unwrap();
                     prop_assert_eq!(answer, evaluator.verdict(&call).action.0, "{:x?}", call);
                 }
             }

@@ -4,6 +4,8 @@
 
 // Parts of minke are used that it has for itself.
 #![allow(dead_code)]
+// Lints for what is no test.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod child;
 mod notify;
@@ -116,7 +118,7 @@ fn an_engines_profile_holds() {
     }
 }
 
-/// "SCMP_ACT_KILL" for calls of architectures that are not listed.
+/// Calls of architectures that are not listed kill.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn other_architectures_are_told_apart() {
@@ -174,7 +176,7 @@ fn a_logged_call_leaves_a_line() {
     }
 }
 
-/// "SCMP_ACT_TRACE": the tracer gets the rule's data.
+/// `SCMP_ACT_TRACE`: the tracer gets the rule's data.
 #[test]
 fn a_tracer_gets_the_data() {
     let text = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[

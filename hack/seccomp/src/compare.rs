@@ -40,7 +40,7 @@ pub(crate) fn run(calls: &str, seed: &str) -> Result<(), String> {
         for _ in 0..CALLS_PER_PROFILE {
             let call = about.call(&mut random);
             let verdict = evaluator.verdict(&call);
-            let answer = interpret(&filter.program, &call).map_err(told)?;
+            let (answer, _) = interpret(&filter.program, &call).map_err(told)?;
             if answer != verdict.action.0 {
                 return Err(told(format!("{call:x?}: {answer:#x}, but {verdict:?}")));
             }

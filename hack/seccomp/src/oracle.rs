@@ -115,13 +115,13 @@ fn one(
         tally.length = tally.length.max((100 * a / b, a, b));
         for _ in 0..calls {
             let call = about.call(random);
-            let answer = interpret(&ours.program, &call)?;
+            let (answer, _) = interpret(&ours.program, &call)?;
             let verdict = evaluator.verdict(&call);
             let expected = if matches!(verdict.why, Why::New { .. }) {
                 tally.new += 1;
                 0x0005_0026
             } else {
-                interpret(&theirs, &call)?
+                interpret(&theirs, &call)?.0
             };
             tally.calls += 1;
             if answer != expected {

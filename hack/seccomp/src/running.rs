@@ -30,7 +30,7 @@ pub(crate) fn run(pid: &str, file: &str, calls: &str) -> Result<(), String> {
     let mut new = 0;
     for _ in 0..calls {
         let call = about.call(&mut random);
-        let (a, b) = (interpret(&ours.program, &call)?, interpret(&theirs, &call)?);
+        let (a, b) = (interpret(&ours.program, &call)?.0, interpret(&theirs, &call)?.0);
         if a != b {
             return Err(format!("{file}: {call:x?}: ours {a:#x}, theirs {b:#x}"));
         }
