@@ -94,7 +94,7 @@ impl std::fmt::Display for Action {
 }
 
 /// Operator of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operator {
     Ne,
     Lt,

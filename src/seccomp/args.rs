@@ -25,7 +25,7 @@ pub(super) struct Words {
 }
 
 /// Conditions that must all hold, and the answer when they do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Alternative {
     pub(super) conditions: Vec<Condition>,
     pub(super) action: Action,
@@ -57,7 +57,7 @@ pub(super) fn emit(
     otherwise: Action,
 ) -> Result<Target, String> {
     let mut nodes = Vec::new();
-    for alternative in alternatives {
+    for alternative in &ordered(alternatives) {
         append(&mut nodes, alternative, words)?;
     }
     let end = nodes.len();
@@ -74,10 +74,25 @@ pub(super) fn emit(
     Ok(write(emitter, &nodes, &live))
 }
 
+/// The alternatives in an order in which neighbours begin with the same tests,
+/// as far as that makes no difference: those with one answer can change places.
+fn ordered(alternatives: &[Alternative]) -> Vec<Alternative> {
+    let mut all = alternatives.to_vec();
+    for alternative in &mut all {
+        alternative.conditions.sort_by_key(|condition| condition.index);
+    }
+    for same in all.chunk_by_mut(|a, b| a.action == b.action) {
+        same.sort_by(|a, b| a.conditions.cmp(&b.conditions));
+    }
+    all.dedup();
+    all
+}
+
 /// Appends an alternative; it goes on to the node after its last where it does
 /// not hold.
 fn append(nodes: &mut Vec<Node>, what: &Alternative, words: Words) -> Result<(), String> {
-    let conditions = what.conditions.iter().map(|condition| convert(*condition, words));
+    // seccompiler tests the last one first.
+    let conditions = what.conditions.iter().rev().map(|condition| convert(*condition, words));
     let rule = conditions.collect::<Result<_, _>>().and_then(SeccompRule::new);
     let code = BpfProgram::from(rule.map_err(|e| e.to_string())?);
     // It starts with two jumps for a caller that jumps into the middle.

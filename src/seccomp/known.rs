@@ -11,11 +11,13 @@ pub(super) struct Known {
     /// Word and mask of what is in the accumulator.
     loaded: Option<(usize, u32)>,
     ranges: [(u32, u32); WORDS],
+    /// The last value that each word has been found not to have.
+    excluded: [Option<u32>; WORDS],
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { loaded: None, ranges: [(0, u32::MAX); WORDS] }
+        Self { loaded: None, ranges: [(0, u32::MAX); WORDS], excluded: [None; WORDS] }
     }
 }
 
@@ -45,6 +47,9 @@ impl Known {
         for (mine, theirs) in self.ranges.iter_mut().zip(&other.ranges) {
             *mine = (mine.0.min(theirs.0), mine.1.max(theirs.1));
         }
+        for (mine, theirs) in self.excluded.iter_mut().zip(&other.excluded) {
+            *mine = mine.filter(|_| mine == theirs);
+        }
         self
     }
 
@@ -60,12 +65,17 @@ impl Known {
         }
     }
 
+    /// Whether what is loaded has been found not to be `k`.
+    fn excludes(&self, k: u32) -> bool {
+        matches!(self.loaded, Some((word, u32::MAX)) if self.excluded[word] == Some(k))
+    }
+
     /// Whether a test of what is loaded holds, where that is known.
     pub(super) fn decides(&self, code: u16, k: u32) -> Option<bool> {
         let (low, high) = self.range();
         match code {
             IF_EQ if low == k && high == k => Some(true),
-            IF_EQ if k < low || k > high => Some(false),
+            IF_EQ if k < low || k > high || self.excludes(k) => Some(false),
             IF_GT if low > k => Some(true),
             IF_GT if high <= k => Some(false),
             IF_GE if low >= k => Some(true),
@@ -83,6 +93,9 @@ impl Known {
         let mut then = self.clone();
         if let Some((word, u32::MAX)) = self.loaded {
             let (low, high) = self.ranges[word];
+            if (code, holds) == (IF_EQ, false) {
+                then.excluded[word] = Some(k);
+            }
             // `decides` has said that none of these leaves the range empty.
             then.ranges[word] = match (code, holds) {
                 (IF_EQ, true) => (k, k),
@@ -114,6 +127,16 @@ mod tests {
         assert_eq!(ten.decides(IF_EQ, 10), Some(true));
         assert_eq!(ten.clone().load(2).decides(IF_EQ, 10), None);
         assert_eq!(ten.load(2).load(3).decides(IF_EQ, 10), Some(true));
+    }
+
+    #[test]
+    fn a_value_that_was_not_found_is_not_looked_for_again() {
+        let known = Known::default().load(3).given(IF_EQ, 10, false).unwrap();
+        assert_eq!(known.decides(IF_EQ, 10), Some(false));
+        assert_eq!(known.decides(IF_EQ, 11), None);
+        assert_eq!(known.clone().mask(0xff).decides(IF_EQ, 10), None);
+        assert_eq!(known.clone().load(2).decides(IF_EQ, 10), None);
+        assert_eq!(known.meet(&Known::default().load(3)).decides(IF_EQ, 10), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) struct Rule<'a> {
 }
 
 /// A condition on an argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Condition {
     /// 0 to 5.
     pub(crate) index: u8,

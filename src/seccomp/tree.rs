@@ -1,7 +1,7 @@
 //! From ranges of numbers to a tree of comparisons.
 
 use super::action::Action;
-use super::args;
+use super::args::{self, Alternative, Words};
 use super::bpf::{ARCH_AT, IF_EQ, IF_GE, Insn, LOAD, NUMBER_AT};
 use super::emit::{Emitter, Target};
 use super::policy::Policy;
@@ -12,7 +12,7 @@ struct Writer<'a> {
     policy: &'a Policy<'a>,
     emitter: Emitter,
     /// Argument checks that are there already.
-    checks: Vec<(Outcome, Target)>,
+    checks: Vec<(Vec<Alternative>, Words, Target)>,
 }
 
 /// The program of `policy`; the error is about its argument checks.
@@ -68,14 +68,15 @@ impl Writer<'_> {
             Outcome::Answer(action) => return Ok(Target::Return(*action)),
             Outcome::Check(links, words) => (links, *words),
         };
-        if let Some((_, target)) = self.checks.iter().find(|(known, _)| known == outcome) {
-            return Ok(*target);
-        }
         let rules = links.iter().map(|(rule, call)| alternatives(&self.policy.rules[*rule], *call));
         let alternatives: Vec<_> = rules.flatten().collect();
+        let known = |(what, how, _): &&(_, _, _)| *how == words && *what == alternatives;
+        if let Some((_, _, target)) = self.checks.iter().find(known) {
+            return Ok(*target);
+        }
         let default = self.policy.default;
         let target = args::emit(&mut self.emitter, &alternatives, words, default)?;
-        self.checks.push((outcome.clone(), target));
+        self.checks.push((alternatives, words, target));
         Ok(target)
     }
 }
