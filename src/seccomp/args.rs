@@ -218,11 +218,11 @@ fn write(emitter: &mut Emitter, nodes: &[Node], live: &[bool]) -> Target {
         targets[i] = match *node {
             Node::Load(word) => {
                 let offset = u32::try_from(word).map_or(ARGS_AT, |word| ARGS_AT + 4 * word);
-                emitter.then(LOAD, offset, targets[i + 1])
+                emitter.shared(LOAD, offset, targets[i + 1], targets[i + 1])
             }
-            Node::And(mask) => emitter.then(AND, mask, targets[i + 1]),
+            Node::And(mask) => emitter.shared(AND, mask, targets[i + 1], targets[i + 1]),
             Node::Test { code, k, yes, no } => {
-                emitter.branch(code, k, target(&targets, yes), target(&targets, no))
+                emitter.shared(code, k, target(&targets, yes), target(&targets, no))
             }
         };
     }

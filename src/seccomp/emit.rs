@@ -5,11 +5,13 @@
 //! instructions; what is farther gets a nearer copy (of a return) or a long
 //! jump to it, which later jumps share.
 
+use std::collections::BTreeMap;
+
 use super::action::Action;
-use super::bpf::{Insn, JUMP, LOAD, RETURN};
+use super::bpf::{IF_EQ, IF_GE, IF_GT, Insn, JUMP, LOAD, RETURN};
 
 /// Where to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Target {
     /// Answer with this.
     Return(Action),
@@ -22,6 +24,9 @@ pub(super) enum Target {
 pub(super) struct Emitter {
     /// The instructions so far, last one first.
     reversed: Vec<Insn>,
+    /// What [`Emitter::shared`] has emitted: operation, operand and both ways
+    /// on, with the instruction that does it.
+    known: BTreeMap<(u16, u32, Target, Target), Target>,
     /// Instructions that only lead to a target, oldest first.
     ways: Vec<(Target, usize)>,
 }
@@ -96,6 +101,18 @@ impl Emitter {
             self.way(next);
         }
         self.push(Insn::new(code, k))
+    }
+
+    /// As [`Emitter::branch`] for a conditional jump and [`Emitter::then`] for
+    /// the rest, but once only for what is the same.
+    pub(super) fn shared(&mut self, code: u16, k: u32, yes: Target, no: Target) -> Target {
+        if let Some(target) = self.known.get(&(code, k, yes, no)) {
+            return *target;
+        }
+        let jumps = matches!(code, IF_EQ | IF_GT | IF_GE);
+        let target = if jumps { self.branch(code, k, yes, no) } else { self.then(code, k, yes) };
+        self.known.insert((code, k, yes, no), target);
+        target
     }
 
     /// The program, which starts at `start`.
