@@ -258,6 +258,20 @@ mod tests {
         }
     }
 
+    /// As libseccomp has them: x32 and n32 have 64-bit registers, but arguments
+    /// of 32 bits.
+    #[test]
+    fn word_sizes_and_byte_orders_are_those_of_the_abis() {
+        let narrow = "X86 X32 ARM M68K MIPS MIPS64N32 MIPSEL MIPSEL64N32 PARISC PPC S390 SH SHEB";
+        let big = "M68K MIPS MIPS64 MIPS64N32 PARISC PARISC64 PPC PPC64 S390 S390X SHEB";
+        for arch in Arch::ALL {
+            let is_in =
+                |list: &str| list.split(' ').any(|name| format!("SCMP_ARCH_{name}") == arch.name());
+            assert_eq!(arch.is_64_bit(), !is_in(narrow), "{arch:?}");
+            assert_eq!(arch.is_big_endian(), is_in(big), "{arch:?}");
+        }
+    }
+
     #[test]
     fn only_a_whole_name_is_a_name() {
         assert_eq!(Arch::from_name("SCMP_ARCH_X86_64 "), None);

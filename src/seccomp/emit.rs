@@ -124,3 +124,53 @@ impl Emitter {
         self.reversed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seccomp::interpret::{Call, interpret};
+
+    /// A list of comparisons that is longer than a jump reaches, whose ends
+    /// need each other's targets.
+    #[test]
+    fn far_targets_are_reached() {
+        for len in [1, 254, 255, 256, 257, 511, 1000] {
+            let mut emitter = Emitter::default();
+            let end = emitter.then(LOAD, 4, Target::Return(Action::ALLOW));
+            assert_eq!(end, Target::Return(Action::ALLOW));
+            let far = emitter.branch(
+                IF_GE,
+                500,
+                Target::Return(Action::TRAP),
+                Target::Return(Action::LOG),
+            );
+            let mut next = Target::Return(Action::KILL_THREAD);
+            for number in (0..len).rev() {
+                let hit = if number % 2 == 0 { far } else { Target::Return(Action::ALLOW) };
+                next = emitter.branch(IF_EQ, number, hit, next);
+            }
+            let start = emitter.then(LOAD, 0, next);
+            let program = emitter.finish(start);
+            let answer = |number| {
+                let call = Call { arch: 0, number, args: [0; 6] };
+                interpret(&program, &call).map(|(answer, _)| Action(answer))
+            };
+            for number in 0..len {
+                let expected = match number {
+                    n if n % 2 == 1 => Action::ALLOW,
+                    n if n >= 500 => Action::TRAP,
+                    _ => Action::LOG,
+                };
+                assert_eq!(answer(number), Ok(expected), "{number} of {len}");
+            }
+            assert_eq!(answer(len), Ok(Action::KILL_THREAD), "{len}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_looks_at_is_not_loaded() {
+        let mut emitter = Emitter::default();
+        let start = emitter.then(LOAD, 0, Target::Return(Action::ALLOW));
+        assert_eq!(emitter.finish(start), [Insn::new(RETURN, Action::ALLOW.0)]);
+    }
+}

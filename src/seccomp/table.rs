@@ -271,12 +271,21 @@ mod tests {
     /// `SYS_*` of linux/net.h and the call numbers of linux/ipc.h.
     #[test]
     fn multiplexed_calls_have_the_kernels_numbers() {
-        assert_eq!(multiplexed("socket"), Some(("socketcall", 1)));
-        assert_eq!(multiplexed("shutdown"), Some(("socketcall", 13)));
-        assert_eq!(multiplexed("sendmmsg"), Some(("socketcall", 20)));
-        assert_eq!(multiplexed("semtimedop"), Some(("ipc", 4)));
-        assert_eq!(multiplexed("msgsnd"), Some(("ipc", 11)));
-        assert_eq!(multiplexed("shmctl"), Some(("ipc", 24)));
+        let socketcall = "socket bind connect listen accept getsockname getpeername socketpair \
+                          send recv sendto recvfrom shutdown setsockopt getsockopt sendmsg \
+                          recvmsg accept4 recvmmsg sendmmsg";
+        for (number, name) in (1..).zip(socketcall.split(' ')) {
+            assert_eq!(multiplexed(name), Some(("socketcall", number)), "{name}");
+        }
+        for (first, names) in [
+            (1, "semop semget semctl semtimedop"),
+            (11, "msgsnd msgrcv msgget msgctl"),
+            (21, "shmat shmdt shmget shmctl"),
+        ] {
+            for (number, name) in (first..).zip(names.split(' ')) {
+                assert_eq!(multiplexed(name), Some(("ipc", number)), "{name}");
+            }
+        }
         assert_eq!(multiplexed("read"), None);
     }
 }

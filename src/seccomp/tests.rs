@@ -267,6 +267,41 @@ fn lists_of_values_stay_short() {
     assert!(depth(&program) <= program.len());
 }
 
+/// Pairs of values share the checks of their parts.
+#[test]
+fn checks_that_are_the_same_are_there_once() {
+    let rule = |i: u32, j: u32| {
+        format!(
+            r#"{{"names":["ioctl","openat2"],"action":"SCMP_ACT_ALLOW","args":[
+                {{"index":1,"value":{j},"op":"SCMP_CMP_EQ"}},{{"index":0,"value":{i},"op":"SCMP_CMP_EQ"}}]}}"#
+        )
+    };
+    let rules: Vec<_> = (0..900).map(|i| rule(i / 30, i % 30)).collect();
+    let profile = allowing("", &rules.join(","));
+    let Filter { program, .. } = compile(&profile, Arch::X86_64).unwrap();
+    assert!(program.len() < 100, "{}", program.len());
+    let ioctl = |a, b| answer(&profile, Arch::X86_64, Arch::X86_64, 16, [a, b, 0, 0, 0, 0]);
+    assert_eq!(
+        [ioctl(29, 0), ioctl(0, 29), ioctl(30, 0), ioctl(0, 30)],
+        [ALLOW, ALLOW, EPERM, EPERM]
+    );
+}
+
+#[test]
+fn a_program_that_the_kernel_would_refuse_is_an_error() {
+    let rule = |i: u64| {
+        let value = i << 32 | i;
+        format!(
+            r#"{{"names":["ioctl"],"action":"SCMP_ACT_ERRNO","errnoRet":{i},"args":[
+                {{"index":1,"value":{value},"op":"SCMP_CMP_EQ"}}]}}"#
+        )
+    };
+    let rules: Vec<_> = (2..2002).map(rule).collect();
+    let e = compile(&allowing("", &rules.join(",")), Arch::X86_64).unwrap_err();
+    assert_eq!(e.field, "linux.seccomp.syscalls");
+    assert!(e.rule.ends_with("instructions, the kernel takes 4096"), "{}", e.rule);
+}
+
 fn action() -> impl Strategy<Value = (String, Option<u32>)> {
     let with_data = (select(vec!["SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"]), option::of(0..4096_u32));
     let names = Action::names().filter(|name| !["SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"].contains(name));
