@@ -29,6 +29,9 @@ pub(crate) struct Options {
 /// Tells what the filter answers to the calls, or else what it is.
 pub(crate) fn run(out: &mut impl Write, options: &Options) -> Result<()> {
     let profile = read(&options.path)?;
+    if profile.is_empty() {
+        return Err(Error::config("linux.seccomp", "asks for no filter"));
+    }
     let Some(native) = Arch::native() else {
         return Err(Error::Unsupported { what: "seccomp on this architecture".into() });
     };

@@ -182,14 +182,18 @@ fn meet(known: &mut Option<Known>, more: Known) {
     });
 }
 
+/// How many nodes a jump may go past. More are worth nothing, and a profile of
+/// many thousand rules should not take minutes to be found too long.
+const MOST_SKIPPED: usize = 1 << 14;
+
 /// Where to go on instead of `next`, with `known` at hand.
 fn skip(nodes: &[Node], known: &Known, next: Next) -> Next {
     let mut best = next;
     let mut then = known.clone();
     let mut at = next;
-    while let Next::Node(i) = at
-        && let Some(node) = nodes.get(i)
-    {
+    for _ in 0..MOST_SKIPPED {
+        let Next::Node(i) = at else { break };
+        let Some(node) = nodes.get(i) else { break };
         match *node {
             Node::Load(word) => (then, at) = (then.load(word), Next::Node(i + 1)),
             Node::And(mask) => (then, at) = (then.mask(mask), Next::Node(i + 1)),

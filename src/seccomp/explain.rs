@@ -29,7 +29,9 @@ pub(crate) fn summary(profile: &Seccomp, native: Arch) -> Result<String, ConfigE
     if policy.hides_new_calls() {
         for arch in &policy.arches {
             if let Some((name, number)) = newest(&policy, *arch) {
-                line("newest", format!("{} on {}: {name} (ENOSYS beyond)", number, short(*arch)));
+                let number = number.wrapping_sub(arch.base());
+                let arch = short(*arch);
+                line("newest", format!("{name} ({number}) on {arch}, those beyond get ENOSYS"));
             }
         }
     }
@@ -197,7 +199,10 @@ mod tests {
     fn a_summary_names_what_is_left_out() {
         let text = summary(&profile(), Arch::X86_64).unwrap();
         assert!(text.contains("\nunknown:       riscv_hwprobe\n"), "{text}");
-        assert!(text.contains("437 on x86: openat2 (ENOSYS beyond)"), "{text}");
+        assert!(
+            text.contains("newest:        openat2 (437) on x86, those beyond get ENOSYS"),
+            "{text}"
+        );
         assert!(text.contains("\nflags:         SECCOMP_FILTER_FLAG_SPEC_ALLOW\n"), "{text}");
     }
 

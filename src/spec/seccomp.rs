@@ -32,6 +32,14 @@ pub(crate) struct Seccomp {
     pub(crate) syscalls: Vec<Syscall>,
 }
 
+impl Seccomp {
+    /// Whether the object asks for nothing. The spec requires a default
+    /// action; runc takes one without it and without rules for none at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.default_action.is_empty() && self.syscalls.is_empty()
+    }
+}
+
 /// One rule of the profile, for all of its names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
