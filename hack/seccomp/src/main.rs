@@ -8,6 +8,7 @@
 mod bench;
 mod compare;
 mod generate;
+mod kernel;
 mod libseccomp;
 mod oracle;
 mod running;
@@ -30,11 +31,13 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["compare", calls, seed] => compare::run(calls, seed),
         ["oracle", profiles, calls, seed, files @ ..] => oracle::run(profiles, calls, seed, files),
+        ["kernel", calls, seed] => kernel::run(calls, seed),
         ["pause"] => running::pause(),
         ["running", pid, file, calls] => running::run(pid, file, calls),
         ["bench", rounds, file] => bench::run(rounds, file),
         _ => Err("usage: minke-seccomp-tools bench ROUNDS FILE\n       \
                   minke-seccomp-tools compare CALLS SEED\n       \
+                  minke-seccomp-tools kernel CALLS SEED\n       \
                   minke-seccomp-tools oracle PROFILES CALLS SEED [FILE]..."
             .into()),
     };
