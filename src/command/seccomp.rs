@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result};
 use crate::seccomp::disasm::disassemble;
 use crate::seccomp::{Arch, compile, explain};
 use crate::spec::drop_nulls;
 use crate::spec::seccomp::Seccomp;
-use crate::sys::Errno;
 
 /// What the command is asked for.
 #[derive(Debug, Default)]
@@ -37,7 +36,7 @@ pub(crate) fn run(out: &mut impl Write, options: &Options) -> Result<()> {
     };
     let arch = match &options.arch {
         Some(name) => explain::arch(name).ok_or_else(|| {
-            Error::Usage(format!("{name:?} is no architecture of the runtime-spec"))
+            Error::usage(format!("{name:?} is no architecture of the runtime-spec"))
         })?,
         None => native,
     };
@@ -48,14 +47,14 @@ pub(crate) fn run(out: &mut impl Write, options: &Options) -> Result<()> {
     }
     let filter = compile(&profile, native).map_err(config)?;
     for call in &options.calls {
-        text += &explain::answer(&profile, native, arch, call).map_err(Error::Usage)?;
+        text += &explain::answer(&profile, native, arch, call).map_err(Error::usage)?;
         text.push('\n');
     }
     if options.disasm {
         text += &disassemble(&filter.program, &Arch::ALL);
     }
-    let broken = |e: std::io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);
-    out.write_all(text.as_bytes()).map_err(broken).doing(|| "write the answer")
+    out.write_all(text.as_bytes())
+        .map_err(|e| Error::Broken { what: "write the answer".into(), why: e.to_string() })
 }
 
 /// The profile in a bundle, a `config.json` or a file of its own.
@@ -63,9 +62,7 @@ fn read(path: &Path) -> Result<Seccomp> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
     let shown = file.display().to_string();
     let broken = |why: String| Error::Broken { what: shown.clone(), why };
-    let text = std::fs::read(&file)
-        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
-        .doing(|| format!("read {shown:?}"))?;
+    let text = std::fs::read(&file).map_err(|e| broken(e.to_string()))?;
     let mut value: Value = serde_json::from_slice(&text).map_err(|e| broken(e.to_string()))?;
     drop_nulls(&mut value);
     let found = if let Some(profile) = value.pointer_mut("/linux/seccomp") {

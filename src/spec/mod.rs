@@ -13,6 +13,7 @@ mod hooks;
 mod linux;
 mod process;
 mod resources;
+#[allow(dead_code, reason = "create comes to use it")]
 pub(crate) mod seccomp;
 
 pub(crate) use hooks::{Hook, Hooks};
