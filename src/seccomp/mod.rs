@@ -29,6 +29,7 @@ pub(crate) mod disasm;
 mod emit;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
+pub(crate) mod features;
 pub(crate) mod interpret;
 mod known;
 pub(crate) mod notify;

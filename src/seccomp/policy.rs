@@ -53,8 +53,17 @@ const NEW_LISTENER: u32 = 1 << 3;
 const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
 /// The names of flags that a profile may use.
-pub(crate) fn flag_names() -> impl Iterator<Item = &'static str> {
+fn flag_names() -> impl Iterator<Item = &'static str> {
     FLAGS.into_iter().map(|(name, _)| name)
+}
+
+/// Each flag with the bits to ask the kernel for, to find out whether it knows
+/// the flag.
+pub(crate) fn flag_requests() -> impl Iterator<Item = (&'static str, u32)> {
+    FLAGS.into_iter().map(|(name, flag)| match flag {
+        WAIT_KILLABLE_RECV => (name, flag | NEW_LISTENER),
+        _ => (name, flag),
+    })
 }
 
 /// The names of the flags in `flags`, without the listener's.

@@ -102,6 +102,7 @@ mod tests {
         assert!(!knows_action(0x1234_0000));
         assert!(knows_flags(1 << 1));
         assert!(knows_flags(1 << 2));
+        assert!(knows_flags(0));
         assert!(!knows_flags(1 << 31));
     }
 
