@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::seccomp::disasm::disassemble;
 use crate::seccomp::{Arch, compile, explain};
 use crate::spec::drop_nulls;
 use crate::spec::seccomp::Seccomp;
+use crate::sys::Errno;
 
 /// What the command is asked for.
 #[derive(Debug, Default)]
@@ -54,7 +55,8 @@ pub(crate) fn run(out: &mut impl Write, options: &Options) -> Result<()> {
         text += &disassemble(&filter.program, &Arch::ALL);
     }
     out.write_all(text.as_bytes())
-        .map_err(|e| Error::Broken { what: "write the answer".into(), why: e.to_string() })
+        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
+        .doing(|| "write the answer")
 }
 
 /// The profile in a bundle, a `config.json` or a file of its own.
@@ -62,7 +64,9 @@ fn read(path: &Path) -> Result<Seccomp> {
     let file = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
     let shown = file.display().to_string();
     let broken = |why: String| Error::Broken { what: shown.clone(), why };
-    let text = std::fs::read(&file).map_err(|e| broken(e.to_string()))?;
+    let text = std::fs::read(&file)
+        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
+        .doing(|| format!("read {shown:?}"))?;
     let mut value: Value = serde_json::from_slice(&text).map_err(|e| broken(e.to_string()))?;
     drop_nulls(&mut value);
     let found = if let Some(profile) = value.pointer_mut("/linux/seccomp") {
