@@ -53,7 +53,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "hooks", "link", "init", "time",
         ],
     ),
-    ("command", &["container", "spec", "cli", "error", "plan", "sys::Type", "sys::process"]),
+    (
+        "command",
+        &["container", "spec", "seccomp", "cli", "error", "plan", "sys::Type", "sys::process"],
+    ),
 ];
 
 /// The child between clone and exec: what would allocate, lock or fork there.

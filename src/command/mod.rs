@@ -8,6 +8,8 @@ mod lifecycle;
 mod list;
 #[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod man;
+#[allow(dead_code, reason = "the command line comes to know it")]
+mod seccomp;
 mod spec;
 mod version;
 

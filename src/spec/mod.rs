@@ -13,6 +13,8 @@ mod hooks;
 mod linux;
 mod process;
 mod resources;
+#[allow(dead_code, reason = "create comes to use it")]
+pub(crate) mod seccomp;
 
 pub(crate) use hooks::{Hook, Hooks};
 pub(crate) use linux::{Device, IdMapping, Linux};
@@ -112,7 +114,8 @@ impl Config {
     }
 }
 
-fn drop_nulls(value: &mut Value) {
+/// Makes `null` mean absent, in the whole of `value`.
+pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, v| !v.is_null());
