@@ -19,7 +19,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("console", the_terminal_belongs_to_the_user),
         test!("console", run_detach_takes_a_console_socket),
         test!("console", run_connects_the_terminal_of_the_caller),
-        test!("console", run_adds_one_carriage_return_and_not_two),
+        test!("console", run_adds_one_carriage_return_and_not_two)
+            .may_fail_on("crun 1.8", "may lose the last output"),
         test!("console", run_follows_the_size_of_the_callers_terminal)
             .may_fail_on("crun 1.8", "sets it late"),
         test!("console", run_gives_the_callers_terminal_back_as_it_was),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::support::{Bundle, Case, Test, runtime, test, until};
 
@@ -13,10 +14,12 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// A copy of the runtime, so that no attack harms the original.
+/// A copy of the runtime, so that no attack harms the original. While other
+/// tests start processes, these may have it open for writing for a moment.
 fn copy(case: &Case) -> PathBuf {
     let copy = case.path("runtime");
     fs::copy(&*runtime::PATH, &copy).unwrap();
+    until("the copy to be free", || Command::new(&copy).arg("--version").output().is_ok());
     copy
 }
 
@@ -57,13 +60,7 @@ fn a_program_that_is_the_runtime_itself_cannot_be_written_through(case: &Case) {
         for i in $(seq 150); do echo x >> /proc/self/fd/3 && echo written >> /attack && break; sleep 0.01; done";
     let args = ["/proc/self/exe", "--log", "/fifo", "--root", "/none", "state", "none"];
     let bundle = case.bundle().without_namespace("pid").args(&args);
-    assert!(
-        std::process::Command::new("mkfifo")
-            .arg(bundle.rootfs("/fifo"))
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("mkfifo").arg(bundle.rootfs("/fifo")).status().unwrap().success());
     let bundle = bundle.hook("startContainer", &format!("({attack}) </dev/null >/dev/null 2>&1 &"));
     let copy = copy(case);
     bundle.settle(bundle.launch("create", &[]).program(&copy).run()).ok();
