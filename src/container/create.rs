@@ -106,11 +106,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let tasks = std::mem::take(&mut entrance.tasks);
     let mut handles = Handles { proc, namespaces, tasks, start, console };
 
-    if !before_clone.is_empty() {
-        // Seen by the processes of a joined pid namespace from its first moment.
-        set_dumpable_behavior(DumpableBehavior::NotDumpable)
-            .doing(|| "hide from other processes")?;
-    }
+    hide_from(&before_clone)?;
     let mut init =
         launch(&mut plan, &mut handles, &before_clone, entrance.v2(), container.as_fd())?;
     // From here on the child works, and so do we.
@@ -143,17 +139,28 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     }
     phases.done("the container's init");
     let pidfd = hand_out(request, &init)?;
-    if held.came() {
-        return Err(Error::Broken {
-            what: "create".to_owned(),
-            why: "a signal asked to end it".to_owned(),
-        });
-    }
+    go_on_unless(&held)?;
     init.let_go();
     drop(init);
     undo.keep();
     drop(undo);
     Ok(Created { container, record, pidfd, terminal })
+}
+
+/// The processes of a joined pid namespace see init from its first moment.
+fn hide_from(joined: &[OwnedFd]) -> Result<()> {
+    if joined.is_empty() {
+        return Ok(());
+    }
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).doing(|| "hide from other processes")
+}
+
+/// Whoever asked us to end does not want the container.
+fn go_on_unless(held: &signal::Held) -> Result<()> {
+    if !held.came() {
+        return Ok(());
+    }
+    Err(Error::Broken { what: "create".to_owned(), why: "a signal asked to end it".to_owned() })
 }
 
 /// Tells in the debug log how long each part of `create` took, all counted

@@ -94,6 +94,8 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     let terminal = console::set_up(plan, handles, root.as_fd())?;
     protect::all(plan, root.as_fd())?;
     rootfs::switch(plan, root.as_fd())?;
+    // Its number is given up below, with all others.
+    drop(root);
 
     report.wait(Step::Recorded)?;
     namespaces::outlive_parent()?;
