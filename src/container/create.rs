@@ -13,7 +13,7 @@ use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::link::parent::{Init, launch};
 use crate::plan::namespaces::{CLONE_NEWPID, Join};
-use crate::plan::{self, Handles, Plan};
+use crate::plan::{self, Handles, NewContainer, Plan};
 use crate::spec::{Config, Resources};
 use crate::sys::fs::{CWD, Mode, OFlags, openat, renameat, unlinkat};
 use crate::sys::net::{
@@ -87,9 +87,8 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let (console, terminal) = console(&config, request)?;
     let before_clone = open_namespaces(&plan.namespaces.join_before_clone)?;
     let namespaces = open_namespaces(&plan.namespaces.join)?;
-    refuse_host_sysctl(&plan, &namespaces)?;
+    check_new(&plan, &namespaces)?;
     let proc = open_proc()?;
-    check_rootfs(&plan)?;
 
     let held = signal::hold();
     let container = store.reserve(&request.id)?;
@@ -104,7 +103,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let start = container.bind_start()?;
     phases.done("state directory and cgroups");
     let tasks = std::mem::take(&mut entrance.tasks);
-    let mut handles = Handles { proc, namespaces, tasks, start, console };
+    let mut handles = Handles { proc, namespaces, tasks, start: Some(start), console };
 
     hide_from(&before_clone)?;
     let mut init =
@@ -201,7 +200,10 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         oci_version: config.oci_version.clone(),
         id: request.id.clone(),
         bundle: bundle.to_owned(),
-        rootfs: plan.rootfs.path.to_string_lossy().into_owned(),
+        rootfs: plan
+            .container
+            .as_ref()
+            .map_or_else(String::new, |new| new.rootfs.path.to_string_lossy().into_owned()),
         created: time::rfc3339_nano(std::time::SystemTime::now()),
         owner: crate::sys::geteuid().as_raw(),
         annotations: config.annotations.clone(),
@@ -217,7 +219,9 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         poststart: config.hooks.poststart.clone(),
         poststop: config.hooks.poststop.clone(),
     };
-    plan.hook_states = state::for_hooks(&record);
+    if let Some(new) = &mut plan.container {
+        new.hook_states = state::for_hooks(&record);
+    }
     Ok((plan, record))
 }
 
@@ -378,8 +382,15 @@ fn open_proc() -> Result<OwnedFd> {
     Ok(proc)
 }
 
+/// What the host has to say about a new container.
+fn check_new(plan: &Plan, namespaces: &[OwnedFd]) -> Result<()> {
+    let Some(new) = &plan.container else { return Ok(()) };
+    refuse_host_sysctl(new, &plan.namespaces.join, namespaces)?;
+    check_rootfs(new)
+}
+
 /// The child opens it once more, in its own mount namespace.
-fn check_rootfs(plan: &Plan) -> Result<()> {
+fn check_rootfs(plan: &NewContainer) -> Result<()> {
     let path = &plan.rootfs.path;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(CWD, path.as_c_str(), flags, Mode::empty()).map(drop).map_err(|errno| match errno {
@@ -412,11 +423,11 @@ fn open_namespaces(joins: &[Join]) -> Result<Vec<OwnedFd>> {
 
 /// A joined namespace may be the host's own, by another name: its parameters
 /// are then the host's.
-fn refuse_host_sysctl(plan: &Plan, namespaces: &[OwnedFd]) -> Result<()> {
+fn refuse_host_sysctl(plan: &NewContainer, joins: &[Join], opened: &[OwnedFd]) -> Result<()> {
     if plan.sysctl.is_empty() {
         return Ok(());
     }
-    for (join, fd) in plan.namespaces.join.iter().zip(namespaces) {
+    for (join, fd) in joins.iter().zip(opened) {
         let own = crate::sys::fs::stat(namespace::own_path(join.kind))
             .doing(|| "look at the runtime's namespaces")?;
         let joined = crate::sys::fs::fstat(fd).doing(|| format!("look at {:?}", join.path))?;

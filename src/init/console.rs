@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::resolve;
 use super::step::{Done, Step, at};
 use crate::plan::process::Terminal;
-use crate::plan::{Handles, Plan};
+use crate::plan::{Handles, NewContainer};
 use crate::sys::fs::{
     FileType, Mode, OFlags, fstat, fstatfs, major, minor, openat, readlinkat_raw,
 };
@@ -15,20 +15,41 @@ use crate::sys::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use crate::sys::termios::{Winsize, tcsetwinsize};
 use crate::sys::{Errno, Result, socket};
 
-/// Makes the terminal, shows it as `/dev/console` and sends its master away.
+/// Makes the terminal of a new container, which sees it as `/dev/console`.
 pub(super) fn set_up(
-    plan: &Plan,
+    plan: &NewContainer,
+    terminal: Option<Terminal>,
     handles: &mut Handles,
     root: BorrowedFd<'_>,
 ) -> Done<Option<OwnedFd>> {
-    let (Some(terminal), Some(receiver)) = (plan.process.terminal, handles.console.take()) else {
+    let slave = make(terminal, handles, root)?;
+    if let Some(slave) = slave.as_ref().filter(|_| plan.rootfs.fill_dev) {
+        at(Step::Console, 2, show(slave.as_fd(), root))?;
+    }
+    Ok(slave)
+}
+
+/// Makes one more terminal in the container whose root is ours.
+pub(super) fn open(terminal: Option<Terminal>, handles: &mut Handles) -> Done<Option<OwnedFd>> {
+    if terminal.is_none() {
+        return Ok(None);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(crate::sys::fs::CWD, c"/", flags, Mode::empty());
+    make(terminal, handles, at(Step::Console, 0, root)?.as_fd())
+}
+
+/// Makes a terminal and sends its master away.
+fn make(
+    terminal: Option<Terminal>,
+    handles: &mut Handles,
+    root: BorrowedFd<'_>,
+) -> Done<Option<OwnedFd>> {
+    let (Some(terminal), Some(receiver)) = (terminal, handles.console.take()) else {
         return Ok(None);
     };
     let (master, slave) = at(Step::Console, 0, open_pty(root))?;
     at(Step::Console, 1, configure(terminal, master.as_fd()))?;
-    if plan.rootfs.fill_dev {
-        at(Step::Console, 2, show(slave.as_fd(), root))?;
-    }
     at(Step::Console, 3, send(receiver.as_fd(), master.as_fd(), slave.as_fd()))?;
     Ok(Some(slave))
 }

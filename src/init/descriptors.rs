@@ -10,13 +10,13 @@ use crate::sys::{Errno, Result, fd, signal};
 
 /// Puts the terminal in place of the standard streams and closes everything
 /// but the preserved descriptors, the report and the start socket, which is
-/// given back. These two close themselves at exec.
+/// given back if there is one. These two close themselves at exec.
 pub(super) fn hand_over(
     plan: &Plan,
     handles: &Handles,
     report: &mut Report,
     terminal: Option<OwnedFd>,
-) -> Done<OwnedFd> {
+) -> Done<Option<OwnedFd>> {
     signal::reset();
     if let Some(terminal) = terminal {
         at(Step::Descriptors, 0, take_terminal(&terminal))?;
@@ -24,15 +24,19 @@ pub(super) fn hand_over(
     let first = plan.preserve_fds.saturating_add(3);
     let first = RawFd::try_from(first).map_err(|_| failure(Step::Descriptors, 1, Errno::BADF))?;
     // Above anything that is ours, so that neither overwrites the other.
-    let above = handles.start.as_raw_fd().max(report.0.as_raw_fd()).max(first) + 2;
-    let start = at(Step::Descriptors, 2, renumber(handles.start.as_fd(), above, first))?;
-    let link = at(Step::Descriptors, 3, renumber(report.0.as_fd(), above, first + 1))?;
+    let start = handles.start.as_ref();
+    let number = start.map_or(0, AsRawFd::as_raw_fd);
+    let above = number.max(report.0.as_raw_fd()).max(first) + 2;
+    let start = start.map(|start| renumber(start.as_fd(), above, first)).transpose();
+    let start = at(Step::Descriptors, 2, start)?;
+    let next = first + RawFd::from(start.is_some());
+    let link = at(Step::Descriptors, 3, renumber(report.0.as_fd(), above, next))?;
     // The old number may be one that was just taken over: not to be closed.
     std::mem::forget(std::mem::replace(&mut report.0, link));
     for number in 3..first {
         at(Step::Descriptors, 4, inherit(number))?;
     }
-    let rest = u32::try_from(first + 2).unwrap_or(u32::MAX);
+    let rest = u32::try_from(next + 1).unwrap_or(u32::MAX);
     at(Step::Descriptors, 5, fd::close_from(rest))?;
     Ok(start)
 }

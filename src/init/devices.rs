@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::resolve;
 use super::step::{Done, Step, at};
-use crate::plan::{Node, Plan};
+use crate::plan::{NewContainer, Node};
 use crate::sys::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, major, makedev, minor, mknodat,
     openat, symlinkat, unlinkat,
@@ -22,7 +22,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
 ];
 
 /// Fills `/dev`, unless it is the host's.
-pub(super) fn make_all(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+pub(super) fn make_all(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     if !plan.rootfs.fill_dev {
         return Ok(());
     }

@@ -28,7 +28,8 @@ use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::link::wire::{self, MAX_TEXT, Message};
-use crate::plan::{Handles, Plan};
+use crate::plan::process::Terminal;
+use crate::plan::{Handles, NewContainer, Plan, Process};
 use crate::sys::{self, Errno};
 use step::{Done, Failure, Step, at, failure};
 
@@ -66,7 +67,8 @@ pub(crate) fn run(plan: &mut Plan, handles: &mut Handles, mut report: Report) ->
     sys::exit(1)
 }
 
-/// The child's part of the spec's lifecycle, in its order.
+/// The child's part of the spec's lifecycle, in its order; `exec` goes the same
+/// way without what is only made for a new container.
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
 fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done<Infallible> {
     cgroups::join(handles)?;
@@ -74,6 +76,35 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     namespaces::session(plan)?;
     credentials::oom_score_adj(plan, handles)?;
     namespaces::enter(plan, handles)?;
+    let terminal = match &mut plan.container {
+        Some(new) => build(new, plan.process.terminal, handles, report)?,
+        None => console::open(plan.process.terminal, handles)?,
+    };
+
+    report.wait(Step::Recorded)?;
+    namespaces::outlive_parent()?;
+    // Before the limits: a small one leaves no room for renumbering.
+    let start = descriptors::hand_over(plan, handles, report, terminal)?;
+    credentials::drop_privileges(plan)?;
+    exec::find_home(plan)?;
+    let program = exec::look_up(plan)?;
+    descriptors::hide()?;
+    if let (Some(new), Some(start)) = (&plan.container, start) {
+        wait_for_start(new, &plan.process, &start, report)?;
+    }
+
+    // Whoever said start wanted it started, and may be gone by now.
+    let _ = report.done(Step::Executing);
+    exec::become_program(plan, &program)
+}
+
+/// Makes what the container sees; gives its terminal.
+fn build(
+    plan: &mut NewContainer,
+    terminal: Option<Terminal>,
+    handles: &mut Handles,
+    report: &Report,
+) -> Done<Option<OwnedFd>> {
     namespaces::set_names(plan)?;
     namespaces::sysctl(plan, handles)?;
 
@@ -91,27 +122,23 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
         None,
     )?;
     rootfs::make_cwd(plan, root.as_fd())?;
-    let terminal = console::set_up(plan, handles, root.as_fd())?;
+    let terminal = console::set_up(plan, terminal, handles, root.as_fd())?;
     protect::all(plan, root.as_fd())?;
     rootfs::switch(plan, root.as_fd())?;
-    // Its number is given up below, with all others.
-    drop(root);
+    Ok(terminal)
+}
 
-    report.wait(Step::Recorded)?;
-    namespaces::outlive_parent()?;
-    // Before the limits: a small one leaves no room for renumbering.
-    let start = descriptors::hand_over(plan, handles, report, terminal)?;
-    credentials::drop_privileges(plan)?;
-    exec::find_home(plan)?;
-    let program = exec::look_up(plan)?;
-    descriptors::hide()?;
-    wait::open_for_start(&start)?;
+/// From created to started.
+fn wait_for_start(
+    plan: &NewContainer,
+    process: &Process,
+    start: &OwnedFd,
+    report: &mut Report,
+) -> Done {
+    wait::open_for_start(start)?;
     report.done(Step::Created)?;
 
-    wait::for_start(&start, report)?;
-    let own = Some(&plan.process.envp);
-    hooks::run_all(Step::StartContainer, &plan.start_container, &plan.hook_states.created, own)?;
-    // Whoever said start wanted it started, and may be gone by now.
-    let _ = report.done(Step::Executing);
-    exec::become_program(plan, &program)
+    wait::for_start(start, report)?;
+    let own = Some(&process.envp);
+    hooks::run_all(Step::StartContainer, &plan.start_container, &plan.hook_states.created, own)
 }

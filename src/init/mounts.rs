@@ -8,7 +8,7 @@ use super::step::{Done, Failure, Step, Text, at, failure};
 use super::{copy_up, resolve};
 use crate::plan::mounts::legacy_flags;
 use crate::plan::options::Attr;
-use crate::plan::{Bind, Filesystem, Kind, Mount, Plan};
+use crate::plan::{Bind, Filesystem, Kind, Mount, NewContainer};
 use crate::sys::fs::{StatVfsMountFlags, fstat, fstatvfs};
 use crate::sys::mount::{
     self, FdPath, FsMountFlags, FsPickFlags, MountAttr, MountAttrFlags, MountFlags,
@@ -18,7 +18,7 @@ use crate::sys::mount::{
 use crate::sys::{Errno, Result, io};
 
 /// Makes all mounts of the plan, in its order.
-pub(super) fn make_all(plan: &mut Plan, root: BorrowedFd<'_>) -> Done {
+pub(super) fn make_all(plan: &mut NewContainer, root: BorrowedFd<'_>) -> Done {
     let own_cgroup_namespace = plan.has_cgroup_namespace;
     for (index, mount) in plan.rootfs.mounts.iter_mut().enumerate() {
         let made = match &mount.kind {

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use super::step::{Done, Step, at};
 use crate::plan::namespaces::CLONE_NEWNET;
-use crate::plan::{Handles, INIT_NAME, Plan};
+use crate::plan::{Handles, INIT_NAME, NewContainer, Plan};
 use crate::sys::fs::{Mode, OFlags, ResolveFlags};
 use crate::sys::process::{
     DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
@@ -58,7 +58,7 @@ pub(super) fn enter(plan: &Plan, handles: &Handles) -> Done {
 }
 
 /// Host and domain name.
-pub(super) fn set_names(plan: &Plan) -> Done {
+pub(super) fn set_names(plan: &NewContainer) -> Done {
     if let Some(name) = &plan.hostname {
         at(Step::Hostname, 0, system::sethostname(name.to_bytes()))?;
     }
@@ -70,7 +70,7 @@ pub(super) fn set_names(plan: &Plan) -> Done {
 
 /// Kernel parameters. procfs shows those of the namespaces of who opens the
 /// file, so the host's procfs serves, and no image can stand in for it.
-pub(super) fn sysctl(plan: &Plan, handles: &Handles) -> Done {
+pub(super) fn sysctl(plan: &NewContainer, handles: &Handles) -> Done {
     for (index, write) in plan.sysctl.iter().enumerate() {
         let flags = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         let file = super::resolve::below(handles.proc.as_fd(), &write.file, OFlags::WRONLY, flags);

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::step::{Done, Step, at, failure};
 use super::{mounts, resolve, rootfs};
-use crate::plan::{Plan, Switch};
+use crate::plan::{NewContainer, Switch};
 use crate::sys::fs::{FileType, fstat, major, minor};
 use crate::sys::mount::{
     self, FdPath, FsMountFlags, MountAttr, MountAttrFlags, MountFlags, fsconfig_create,
@@ -22,7 +22,7 @@ const READONLY: MountAttr =
     MountAttr { set: mount::MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns_fd: 0 };
 
 /// Covers and locks all that the plan names.
-pub(super) fn all(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+pub(super) fn all(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     if plan.rootfs.switch == Switch::Chroot {
         return Ok(());
     }
@@ -48,7 +48,7 @@ fn target(root: BorrowedFd<'_>, path: &CString, step: Step, index: usize) -> Don
     }
 }
 
-fn readonly_paths(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+fn readonly_paths(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     for (index, path) in plan.rootfs.readonly_paths.iter().enumerate() {
         if let Some(target) = target(root, path, Step::ReadonlyPath, index)? {
             at(Step::ReadonlyPath, index, cover_with_itself(target.as_fd(), root, path))?;
@@ -73,7 +73,7 @@ fn cover_with_itself(target: BorrowedFd<'_>, root: BorrowedFd<'_>, path: &CStrin
     mount::attach(tree.as_fd(), target)
 }
 
-fn masked_paths(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+fn masked_paths(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     let mut null: Option<OwnedFd> = None;
     let mut empty: Option<OwnedFd> = None;
     for (index, path) in plan.rootfs.masked.iter().enumerate() {

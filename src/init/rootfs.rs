@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::resolve;
 use super::step::{Done, Step, at};
-use crate::plan::{Plan, Switch};
+use crate::plan::{NewContainer, Switch};
 use crate::sys::fs::{CWD, Mode, OFlags, openat};
 use crate::sys::mount::{
     self, FdPath, MountAttr, MountFlags, MountPropagationFlags as Propagation, UnmountFlags,
@@ -15,7 +15,7 @@ use crate::sys::{Errno, Result};
 
 /// Cuts the mounts off from the host's and makes the root a mount of its own;
 /// gives its descriptor, by which everything below it is named.
-pub(super) fn prepare(plan: &Plan) -> Done<OwnedFd> {
+pub(super) fn prepare(plan: &NewContainer) -> Done<OwnedFd> {
     let rootfs = &plan.rootfs;
     // Opened here: a descriptor of the parent's would name the host's mount.
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -32,7 +32,7 @@ pub(super) fn prepare(plan: &Plan) -> Done<OwnedFd> {
 }
 
 /// `pivot_root(2)` wants a mount, and one that is not shared.
-fn bind_on_itself(plan: &Plan, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+fn bind_on_itself(plan: &NewContainer, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
     let tree = match mount::clone_tree(directory, true) {
         Err(Errno::NOSYS) => return legacy_bind_on_itself(plan, directory),
         other => other?,
@@ -43,7 +43,7 @@ fn bind_on_itself(plan: &Plan, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
 
 /// With mount(2), for kernels before 5.2. The host's path is walked once more
 /// because only a walk crosses into the new mount; it is not the container's.
-fn legacy_bind_on_itself(plan: &Plan, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
+fn legacy_bind_on_itself(plan: &NewContainer, directory: BorrowedFd<'_>) -> Result<OwnedFd> {
     let path = FdPath::new(directory);
     mount::mount(path.as_c_str(), path.as_c_str(), c"", MountFlags::BIND | MountFlags::REC, None)?;
     openat(CWD, plan.rootfs.path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
@@ -51,7 +51,7 @@ fn legacy_bind_on_itself(plan: &Plan, directory: BorrowedFd<'_>) -> Result<Owned
 
 /// Makes the mount that the rootfs lies in private: `pivot_root(2)` refuses
 /// one that is shared, and the bind mount must not reach the host.
-fn parent_private(plan: &Plan) -> Result<()> {
+fn parent_private(plan: &NewContainer) -> Result<()> {
     let mut path = resolve::PathBuffer::new();
     let mut bytes = plan.rootfs.path.as_bytes();
     loop {
@@ -68,7 +68,7 @@ fn parent_private(plan: &Plan) -> Result<()> {
 }
 
 /// Makes the working directory if the image has none.
-pub(super) fn make_cwd(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+pub(super) fn make_cwd(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     match resolve::make_directory(root, &plan.rootfs.cwd, 0o755) {
         // Whether it can be entered is seen when it is.
         Ok(_) | Err(Errno::LOOP | Errno::NOTDIR | Errno::ACCESS) => Ok(()),
@@ -77,7 +77,7 @@ pub(super) fn make_cwd(plan: &Plan, root: BorrowedFd<'_>) -> Done {
 }
 
 /// Makes `root` the root, and the host's mounts unreachable.
-pub(super) fn switch(plan: &Plan, root: BorrowedFd<'_>) -> Done {
+pub(super) fn switch(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     at(Step::Pivot, 0, fchdir(root))?;
     match plan.rootfs.switch {
         Switch::Pivot => at(Step::Pivot, 1, pivot(plan))?,
@@ -93,7 +93,7 @@ pub(super) fn switch(plan: &Plan, root: BorrowedFd<'_>) -> Done {
 
 /// Old and new root change places at the same mount point, so no directory
 /// is needed for the old one (`pivot_root(2)` tells of it).
-fn pivot(plan: &Plan) -> Result<()> {
+fn pivot(plan: &NewContainer) -> Result<()> {
     pivot_root(c".", c".")?;
     if Propagation::from_bits_retain(plan.rootfs.propagation).contains(Propagation::SHARED) {
         // The unmounting below must not reach the host.

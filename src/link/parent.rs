@@ -91,13 +91,13 @@ impl Init<'_> {
 
     /// Whether it waits for an answer when its mounts are made.
     pub(crate) fn pauses(&self) -> bool {
-        self.plan.pause_after_mounts
+        self.plan.container.as_ref().is_some_and(|new| new.pause_after_mounts)
     }
 
     /// Waits until `step` is done.
     pub(crate) fn wait_for(&self, step: Step) -> Result<()> {
-        let bounded = step != Step::Mounted
-            && self.plan.create_container.iter().all(|hook| hook.timeout.is_some());
+        let hooks = self.plan.container.iter().flat_map(|new| &new.create_container);
+        let bounded = step != Step::Mounted && { hooks }.all(|hook| hook.timeout.is_some());
         if bounded {
             self.wait_readable(step)?;
         }

@@ -8,35 +8,20 @@ use std::ffi::{CStr, CString};
 use super::wire::Message;
 use crate::error::words;
 use crate::init::step::Step;
-use crate::plan::{Bind, Kind, Plan};
+use crate::plan::{Bind, Kind, NewContainer, Plan};
 use crate::sys::Errno;
 
 /// Words a failure of `create`.
 pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &str) -> String {
     let index = usize::from(item);
+    if let Some(words) = plan.container.as_ref().and_then(|new| new_words(new, step, index)) {
+        return with_cause(&words, errno, text);
+    }
     let doing = match step {
         Step::JoinNamespace => match plan.namespaces.join.get(index) {
             Some(join) => format!("config.json: {}: join namespace {:?}", join.field, join.path),
             None => "join a namespace".to_owned(),
         },
-        Step::Hostname => {
-            format!("config.json: hostname: set to {}", quoted(plan.hostname.as_deref()))
-        }
-        Step::Domainname => {
-            format!("config.json: domainname: set to {}", quoted(plan.domainname.as_deref()))
-        }
-        Step::Sysctl => match plan.sysctl.get(index) {
-            Some(write) => format!(
-                "config.json: linux.sysctl: write {:?} to \"/proc/{}\"",
-                String::from_utf8_lossy(&write.value),
-                write.file.to_string_lossy()
-            ),
-            None => "write a sysctl".to_owned(),
-        },
-        Step::Propagation => "change the propagation of the mounts".to_owned(),
-        Step::Rootfs => format!("mount rootfs {}", quoted(Some(&plan.rootfs.path))),
-        Step::MountTarget | Step::Mount | Step::CopyUp => mount_words(plan, step, index),
-        Step::Dev => "open \"/dev\" in the rootfs".to_owned(),
         Step::Device => return device_words(plan, index, errno),
         Step::CreateContainer => return hook_words("createContainer", index, errno, text),
         Step::StartContainer => return hook_words("startContainer", index, errno, text),
@@ -47,14 +32,7 @@ pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &st
         Step::OutsideRoot => {
             return "current working directory is outside of container mount namespace root -- possible container breakout detected".to_owned();
         }
-        Step::Null => "open \"/dev/null\" in the container, to mask paths with it".to_owned(),
-        Step::Mask => format!("mask path {}", quoted_root(plan.rootfs.masked.get(index))),
-        Step::ReadonlyPath => {
-            format!("make path {} read-only", quoted_root(plan.rootfs.readonly_paths.get(index)))
-        }
-        Step::Readonly => "make the rootfs read-only".to_owned(),
         Step::Console => "set up the console".to_owned(),
-        Step::Pivot => format!("make {} the root", quoted(Some(&plan.rootfs.path))),
         Step::Rlimit => rlimit_words(plan, index),
         Step::OomScoreAdj => format!(
             "config.json: process.oomScoreAdj: set to {}",
@@ -78,6 +56,37 @@ pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &st
         other => other.name().replace('-', " "),
     };
     with_cause(&doing, errno, text)
+}
+
+/// The words for a step that only a new container has.
+fn new_words(plan: &NewContainer, step: Step, index: usize) -> Option<String> {
+    Some(match step {
+        Step::Hostname => {
+            format!("config.json: hostname: set to {}", quoted(plan.hostname.as_deref()))
+        }
+        Step::Domainname => {
+            format!("config.json: domainname: set to {}", quoted(plan.domainname.as_deref()))
+        }
+        Step::Sysctl => plan.sysctl.get(index).map(|write| {
+            format!(
+                "config.json: linux.sysctl: write {:?} to \"/proc/{}\"",
+                String::from_utf8_lossy(&write.value),
+                write.file.to_string_lossy()
+            )
+        })?,
+        Step::Propagation => "change the propagation of the mounts".to_owned(),
+        Step::Rootfs => format!("mount rootfs {}", quoted(Some(&plan.rootfs.path))),
+        Step::MountTarget | Step::Mount | Step::CopyUp => mount_words(plan, step, index),
+        Step::Dev => "open \"/dev\" in the rootfs".to_owned(),
+        Step::Null => "open \"/dev/null\" in the container, to mask paths with it".to_owned(),
+        Step::Mask => format!("mask path {}", quoted_root(plan.rootfs.masked.get(index))),
+        Step::ReadonlyPath => {
+            format!("make path {} read-only", quoted_root(plan.rootfs.readonly_paths.get(index)))
+        }
+        Step::Readonly => "make the rootfs read-only".to_owned(),
+        Step::Pivot => format!("make {} the root", quoted(Some(&plan.rootfs.path))),
+        _ => return None,
+    })
 }
 
 /// The words for a program that cannot be executed; engines match them.
@@ -106,7 +115,7 @@ pub(crate) fn start_words(program: &str, message: Message, text: &str) -> String
     }
 }
 
-fn mount_words(plan: &Plan, step: Step, index: usize) -> String {
+fn mount_words(plan: &NewContainer, step: Step, index: usize) -> String {
     let Some(mount) = plan.rootfs.mounts.get(index) else { return "mount".to_owned() };
     let target = mount.target.to_string_lossy();
     let what = match &mount.kind {
@@ -139,7 +148,8 @@ fn rlimit_words(plan: &Plan, index: usize) -> String {
 }
 
 fn device_words(plan: &Plan, index: usize, errno: i32) -> String {
-    let path = plan.rootfs.devices.get(index).map(|node| &node.path);
+    let devices = plan.container.as_ref().map(|new| &new.rootfs.devices);
+    let path = devices.and_then(|list| list.get(index)).map(|node| &node.path);
     let path = quoted_root(path);
     match Errno::from_raw_os_error(errno) {
         Errno::EXIST => {

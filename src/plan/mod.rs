@@ -32,7 +32,8 @@ pub(crate) use rootfs::{Rootfs, Switch};
 /// The name (`comm`) of a container's init until it executes its program.
 pub(crate) const INIT_NAME: &CStr = c"minke:init";
 
-/// What the init of a container does, from clone to exec.
+/// What a container's process does, from clone to exec: its init, or one more
+/// that `exec` brings into it.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// Namespaces to make and to join.
@@ -40,10 +41,21 @@ pub(crate) struct Plan {
     /// `CLONE_NEWCGROUP` where the child makes its cgroup namespace itself,
     /// because on cgroup v1 it is not in its cgroups before; else 0.
     pub(crate) unshare_cgroup: u64,
-    /// Whether the clone makes, or the child joins, a cgroup namespace.
-    pub(crate) has_cgroup_namespace: bool,
     /// Name of the session keyring to join, unless `--no-new-keyring`.
     pub(crate) keyring: Option<CString>,
+    /// All that is made for a new container; `exec` finds it made.
+    pub(crate) container: Option<NewContainer>,
+    /// The program.
+    pub(crate) process: Process,
+    /// Descriptors from 3 on that the program inherits.
+    pub(crate) preserve_fds: u32,
+}
+
+/// What only the init of a new container does.
+#[derive(Debug)]
+pub(crate) struct NewContainer {
+    /// Whether the clone makes, or the child joins, a cgroup namespace.
+    pub(crate) has_cgroup_namespace: bool,
     /// The file system that the container sees.
     pub(crate) rootfs: Rootfs,
     /// `sethostname(2)`.
@@ -58,10 +70,6 @@ pub(crate) struct Plan {
     pub(crate) create_container: Vec<ChildHook>,
     /// Run in the container, before its program.
     pub(crate) start_container: Vec<ChildHook>,
-    /// The container's program.
-    pub(crate) process: Process,
-    /// Descriptors from 3 on that the program inherits.
-    pub(crate) preserve_fds: u32,
     /// Whether the parent has work to do once the mounts are made.
     pub(crate) pause_after_mounts: bool,
 }
@@ -84,8 +92,8 @@ pub(crate) struct Handles {
     pub(crate) namespaces: Vec<OwnedFd>,
     /// `tasks` files of cgroup v1 directories; the child writes itself there.
     pub(crate) tasks: Vec<OwnedFd>,
-    /// Listens for `start`.
-    pub(crate) start: OwnedFd,
+    /// Listens for `start`, for which a new container waits.
+    pub(crate) start: Option<OwnedFd>,
     /// Where the terminal's master goes.
     pub(crate) console: Option<OwnedFd>,
 }
@@ -114,50 +122,62 @@ pub(crate) struct Options {
 /// Plans the init of a new container. `config` has passed `check`.
 pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan> {
     hooks::check_all(&config.hooks)?;
-    let linux = config.linux();
-    let mut namespaces = namespaces::plan(linux)?;
-    let has_cgroup_namespace = namespaces.has(namespaces::CLONE_NEWCGROUP);
+    let mut namespaces = namespaces::plan(config.linux())?;
+    let container = new_container(config, options, &namespaces)?;
     let mut unshare_cgroup = 0;
     if !matches!(options.cgroup_view, mounts::CgroupView::Unified(_)) {
         unshare_cgroup = namespaces.new & namespaces::CLONE_NEWCGROUP;
         namespaces.new &= !unshare_cgroup;
     }
-    let start_container = hooks::plan("startContainer", &config.hooks.start_container)?;
     Ok(Plan {
-        rootfs: rootfs::plan(config, options, &namespaces)?,
+        namespaces,
         unshare_cgroup,
-        has_cgroup_namespace,
-        hook_states: HookStates::default(),
-        keyring: (!options.no_new_keyring)
-            .then(|| c_string("id", &format!("_ses.{}", options.id)))
-            .transpose()?,
-        hostname: config
-            .hostname
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .map(|h| c_string("hostname", h))
-            .transpose()?,
-        domainname: config
-            .domainname
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .map(|d| c_string("domainname", d))
-            .transpose()?,
-        sysctl: sysctl::plan(&linux.sysctl, &namespaces)?,
-        create_container: hooks::plan("createContainer", &config.hooks.create_container)?,
-        start_container,
+        keyring: (!options.no_new_keyring).then(|| keyring(&options.id)).transpose()?,
+        container: Some(container),
         process: process::plan(config, options)?,
         preserve_fds: options.preserve_fds,
-        // Device rules of v1 take effect line by line, and those of v2 must
-        // not keep a disk from being mounted.
-        pause_after_mounts: !matches!(options.cgroup_view, mounts::CgroupView::Unified(_))
-            || config.mounts.iter().any(|mount| {
-                mount.source.as_deref().is_some_and(|source| source.starts_with("/dev/"))
-            })
-            || !config.hooks.prestart.is_empty()
-            || !config.hooks.create_runtime.is_empty(),
-        namespaces,
     })
+}
+
+fn new_container(
+    config: &spec::Config,
+    options: &Options,
+    namespaces: &Namespaces,
+) -> Result<NewContainer> {
+    let name = |field: &str, name: &Option<String>| {
+        name.as_deref()
+            .filter(|name| !name.is_empty())
+            .map(|name| c_string(field, name))
+            .transpose()
+    };
+    Ok(NewContainer {
+        has_cgroup_namespace: namespaces.has(namespaces::CLONE_NEWCGROUP),
+        rootfs: rootfs::plan(config, options, namespaces)?,
+        hostname: name("hostname", &config.hostname)?,
+        domainname: name("domainname", &config.domainname)?,
+        sysctl: sysctl::plan(&config.linux().sysctl, namespaces)?,
+        hook_states: HookStates::default(),
+        create_container: hooks::plan("createContainer", &config.hooks.create_container)?,
+        start_container: hooks::plan("startContainer", &config.hooks.start_container)?,
+        pause_after_mounts: pauses_after_mounts(config, options),
+    })
+}
+
+/// Device rules of v1 take effect line by line, and those of v2 must not keep
+/// a disk from being mounted; and some hooks are the parent's.
+fn pauses_after_mounts(config: &spec::Config, options: &Options) -> bool {
+    let is_disk = |mount: &spec::Mount| {
+        mount.source.as_deref().is_some_and(|source| source.starts_with("/dev/"))
+    };
+    !matches!(options.cgroup_view, mounts::CgroupView::Unified(_))
+        || config.mounts.iter().any(is_disk)
+        || !config.hooks.prestart.is_empty()
+        || !config.hooks.create_runtime.is_empty()
+}
+
+/// The session keyring of all processes of a container.
+fn keyring(id: &str) -> Result<CString> {
+    c_string("id", &format!("_ses.{id}"))
 }
 
 /// A string for the kernel; `field` says where it came from.
