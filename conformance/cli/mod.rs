@@ -10,6 +10,7 @@ mod errors;
 mod features;
 mod list;
 mod logs;
+mod pause;
 mod run;
 mod spec;
 mod state;
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         features::tests(),
         list::tests(),
         logs::tests(),
+        pause::tests(),
         run::tests(),
         spec::tests(),
         state::tests(),

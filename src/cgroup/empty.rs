@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::{Group, open_directory, v1};
+use super::{Group, freezer, open_directory, v1};
 use crate::error::{Error, Result};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Pids in `directory` itself.
 fn processes(directory: BorrowedFd<'_>) -> Vec<i32> {
     let text = read(directory, "cgroup.procs").unwrap_or_default();
-    text.lines().filter_map(|line| line.parse().ok()).collect()
+    // 0 stands for one of another pid namespace, and would be ourselves.
+    text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
 }
 
 pub(super) fn read(directory: BorrowedFd<'_>, file: &str) -> crate::sys::Result<String> {
@@ -36,14 +37,6 @@ pub(super) fn write(directory: BorrowedFd<'_>, file: &str, text: &str) -> crate:
     io::write(&file, text.as_bytes()).map(drop)
 }
 
-/// Whether the cgroup is frozen, or about to be.
-pub(super) fn is_frozen(directory: BorrowedFd<'_>, group: &Group) -> bool {
-    if v1::is_freezer(group) {
-        return read(directory, "freezer.state").is_ok_and(|state| state.trim() != "THAWED");
-    }
-    group.is_v2() && read(directory, "cgroup.freeze").is_ok_and(|state| state.trim() == "1")
-}
-
 /// Kills every process in the cgroup and below it.
 pub(super) fn kill_all(group: &Group) -> Result<()> {
     let directory = match open_directory(&group.path) {
@@ -59,34 +52,42 @@ pub(super) fn kill_all(group: &Group) -> Result<()> {
     Ok(())
 }
 
-/// Signals every process in the cgroup and below it, once.
+/// Signals every process in the cgroup and below it, once. They are frozen for
+/// that, so that none comes to be meanwhile.
 pub(super) fn signal_all(group: &Group, signal: i32) {
-    if let Ok(directory) = open_directory(&group.path) {
-        for pid in all_processes(directory.as_fd()) {
-            let _ = signal::kill(pid, signal);
-        }
+    let Ok(directory) = open_directory(&group.path) else { return };
+    let freezes = group.is_v2() || v1::is_freezer(group);
+    let frozen = freezes && !freezer::is_frozen(directory.as_fd(), group);
+    let thaw = frozen && freezer::freeze(group).is_ok();
+    for pid in all_processes(directory.as_fd()) {
+        let _ = signal::kill(pid, signal);
+    }
+    if thaw {
+        let _ = freezer::thaw_directory(directory.as_fd(), group);
     }
 }
 
 /// Freezing first keeps a fork bomb from outrunning the loop. A frozen task
 /// of v1 dies only when it is thawed.
 fn kill_each(directory: BorrowedFd<'_>, group: &Group) {
-    if v1::is_freezer(group) {
-        let _ = write(directory, "freezer.state", "FROZEN");
-    }
     let deadline = Instant::now() + PATIENCE;
+    let freezer = v1::is_freezer(group);
+    if freezer {
+        // Those who do not stop are killed all the same.
+        let _ = freezer::freeze_v1(directory, Instant::now() + Duration::from_secs(1));
+    }
     while Instant::now() < deadline {
         let pids = all_processes(directory);
         for pid in &pids {
             let _ = signal::kill(*pid, 9);
         }
-        if v1::is_freezer(group) || pids.is_empty() {
+        if freezer || pids.is_empty() {
             break;
         }
         wait_for_exits(&pids, deadline);
     }
-    if v1::is_freezer(group) {
-        let _ = write(directory, "freezer.state", "THAWED");
+    if freezer {
+        freezer::thaw_tree(directory);
     }
 }
 
@@ -101,14 +102,17 @@ pub(super) fn all_processes(directory: BorrowedFd<'_>) -> Vec<i32> {
     pids
 }
 
-fn children(directory: BorrowedFd<'_>) -> Vec<std::ffi::CString> {
+pub(super) fn children(directory: BorrowedFd<'_>) -> Vec<std::ffi::CString> {
     let Ok(entries) = Dir::read_from(directory) else { return Vec::new() };
     let directories = entries.flatten().filter(|entry| entry.file_type() == FileType::Directory);
     let names = directories.map(|entry| entry.file_name().to_owned());
     names.filter(|name| !matches!(name.as_bytes(), b"." | b"..")).collect()
 }
 
-fn open_child(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> crate::sys::Result<OwnedFd> {
+pub(super) fn open_child(
+    directory: BorrowedFd<'_>,
+    name: &std::ffi::CStr,
+) -> crate::sys::Result<OwnedFd> {
     openat(
         directory,
         name,
@@ -150,7 +154,10 @@ pub(super) fn remove_tree(group: &Group) -> Result<()> {
         if pids.is_empty() {
             // Exiting tasks leave the list a moment before the cgroup. v2
             // tells of that moment; on v1 only trying again helps.
-            await_unpopulated(directory.as_fd(), deadline);
+            let soon = deadline.min(Instant::now() + Duration::from_millis(100));
+            if wait_for_event(directory.as_fd(), "populated 0", soon) != Ok(false) {
+                std::thread::sleep(Duration::from_micros(200));
+            }
         } else {
             kill_all(group)?;
             wait_for_exits(&pids, deadline);
@@ -167,31 +174,48 @@ fn remove_children(directory: BorrowedFd<'_>) {
     }
 }
 
-/// cgroup.events of v2 becomes readable (`POLLPRI`) with each change.
-fn await_unpopulated(directory: BorrowedFd<'_>, deadline: Instant) {
+/// Waits until `cgroup.events` of v2 has this line, or the time is up: the
+/// file becomes readable (`POLLPRI`) with each change.
+pub(super) fn wait_for_event(
+    directory: BorrowedFd<'_>,
+    line: &str,
+    deadline: Instant,
+) -> crate::sys::Result<bool> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let Ok(events) = openat(directory, "cgroup.events", flags, Mode::empty()) else { return };
-    let mut text = [0u8; 256];
-    let Ok(got) = io::read(&events, &mut text) else { return };
-    if text[..got].starts_with(b"populated 0") {
-        return;
-    }
-    let left = deadline.saturating_duration_since(Instant::now());
-    if let Ok(limit) = Timespec::try_from(left.min(Duration::from_millis(100))) {
-        let _ = poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&limit));
+    let events = openat(directory, "cgroup.events", flags, Mode::empty())?;
+    loop {
+        let mut text = [0u8; 256];
+        let got = io::retry_on_intr(|| io::pread(&events, &mut text, 0))?;
+        if String::from_utf8_lossy(&text[..got]).lines().any(|own| own == line) {
+            return Ok(true);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
+        match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&limit)) {
+            Ok(0) => return Ok(false),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
     }
 }
 
 /// Names who is left, and where in the kernel.
 fn left_over(directory: BorrowedFd<'_>, group: &Group, errno: Errno) -> Error {
-    let of = |pid: &i32| {
+    let who = who(directory, |_| true);
+    Error::os(format!("remove cgroup {:?}{who}", group.path), errno)
+}
+
+/// Names the processes of the cgroup whose place in the kernel is `wanted`,
+/// the first of them at least.
+pub(super) fn who(directory: BorrowedFd<'_>, wanted: impl Fn(&str) -> bool) -> String {
+    let of = |pid: i32| {
         let at =
             |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let state =
             at("stat").rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');
-        format!("pid {pid} ({state}, in {})", at("wchan"))
+        let place = at("wchan");
+        wanted(&place).then(|| format!("pid {pid} ({state}, in {place})"))
     };
-    let who: Vec<String> = all_processes(directory).iter().take(8).map(of).collect();
-    let who = if who.is_empty() { String::new() } else { format!(" with {}", who.join(", ")) };
-    Error::os(format!("remove cgroup {:?}{who}", group.path), errno)
+    let who: Vec<String> = all_processes(directory).into_iter().filter_map(of).take(8).collect();
+    if who.is_empty() { String::new() } else { format!(" with {}", who.join(", ")) }
 }

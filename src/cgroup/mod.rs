@@ -8,6 +8,7 @@
 mod bpf;
 mod devices;
 mod empty;
+mod freezer;
 mod held;
 mod host;
 mod limits;
@@ -137,6 +138,11 @@ impl Cgroups {
         Self::default()
     }
 
+    /// Whether the container has no cgroup of its own.
+    pub(crate) fn is_none(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// How the container's own cgroup mounts are to look.
     pub(crate) fn view(&self) -> Result<CgroupView> {
         if !self.groups.is_empty() {
@@ -217,13 +223,37 @@ impl Cgroups {
 
     /// Whether the container's processes are frozen.
     pub(crate) fn is_frozen(&self) -> bool {
-        let freezer = self
-            .groups
-            .iter()
-            .find(|group| group.is_v2() && self.is_unified() || v1::is_freezer(group));
-        freezer.is_some_and(|group| {
+        self.freezer().is_ok_and(|group| {
             open_directory(&group.path)
-                .is_ok_and(|directory| empty::is_frozen(directory.as_fd(), group))
+                .is_ok_and(|directory| freezer::is_frozen(directory.as_fd(), group))
+        })
+    }
+
+    /// Stops all processes where they are.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        freezer::freeze(self.freezer()?)
+    }
+
+    /// Lets them go on.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        freezer::thaw(self.freezer()?)
+    }
+
+    /// On v1 a frozen process that was killed ends only when it is thawed.
+    pub(crate) fn let_killed_end(&self) {
+        let group = self.groups.first().filter(|group| v1::is_freezer(group));
+        if let Some(directory) = group.and_then(|group| open_directory(&group.path).ok()) {
+            freezer::thaw_tree(directory.as_fd());
+        }
+    }
+
+    /// The directory that can be frozen.
+    fn freezer(&self) -> Result<&Group> {
+        let freezes = |group: &&Group| group.is_v2() && self.is_unified() || v1::is_freezer(group);
+        // runc's words.
+        self.groups.iter().find(freezes).ok_or_else(|| Error::Broken {
+            what: "cannot toggle freezer".to_owned(),
+            why: "cgroups not configured for container".to_owned(),
         })
     }
 
@@ -376,7 +406,7 @@ fn refuse_used(group: &Group, directory: BorrowedFd<'_>) -> Result<()> {
             why: format!("{count} process(es) found in {:?}", group.path),
         });
     }
-    if empty::is_frozen(directory, group) {
+    if freezer::is_frozen(directory, group) {
         return Err(Error::Broken {
             what: "container's cgroup unexpectedly frozen".to_owned(),
             why: format!("thaw or remove {:?}", group.path),

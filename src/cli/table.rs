@@ -252,7 +252,6 @@ const PAUSE: Command = Command {
     flags: &[HELP],
     args: &[ID],
     group: Group::Running,
-    later: true,
     ..BLANK
 };
 
@@ -262,7 +261,6 @@ const RESUME: Command = Command {
     flags: &[HELP],
     args: &[ID],
     group: Group::Running,
-    later: true,
     ..BLANK
 };
 

@@ -1,4 +1,4 @@
-//! `create`, `run`, `start`, `state`, `kill` and `delete`.
+//! `create`, `run`, `start`, `state`, `pause`, `resume`, `kill` and `delete`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use crate::container::run::{Manner, run as run_container};
 use crate::container::state::State;
 use crate::container::store::Store;
 use crate::container::{
-    delete as delete_container, kill as kill_container, start as start_container,
+    delete as delete_container, kill as kill_container, pause as pause_container,
+    start as start_container,
 };
 use crate::error::{Error, Result};
 
@@ -77,6 +78,16 @@ pub(super) fn kill(global: &Global, matches: &Matches) -> Result<u8> {
         text => kill_container::parse_signal(text)?,
     };
     kill_container::kill(&store(global), matches.arg(0), signal, matches.flag("all"))?;
+    Ok(0)
+}
+
+pub(super) fn pause(global: &Global, matches: &Matches) -> Result<u8> {
+    pause_container::pause(&store(global), matches.arg(0))?;
+    Ok(0)
+}
+
+pub(super) fn resume(global: &Global, matches: &Matches) -> Result<u8> {
+    pause_container::resume(&store(global), matches.arg(0))?;
     Ok(0)
 }
 

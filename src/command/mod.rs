@@ -33,6 +33,8 @@ pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
         "start" => lifecycle::start(global, matches),
         "state" => lifecycle::state(global, matches),
         "kill" => lifecycle::kill(global, matches),
+        "pause" => lifecycle::pause(global, matches),
+        "resume" => lifecycle::resume(global, matches),
         "delete" => lifecycle::delete(global, matches),
         "run" => lifecycle::run(global, matches),
         "list" => list::run(global, matches),

@@ -23,10 +23,15 @@ pub(crate) fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()
         }
         return Status::Stopped.permit(Op::Kill, id);
     };
-    if signal == SIGKILL && (all || record.shares_pid_namespace) {
+    let by_cgroup = all || signal == SIGKILL && record.shares_pid_namespace;
+    if by_cgroup && !record.cgroups.is_none() {
         return kill_all(&record, signal);
     }
-    match signal::send(alive.pidfd.as_fd(), signal) {
+    let sent = signal::send(alive.pidfd.as_fd(), signal);
+    if signal == SIGKILL {
+        record.cgroups.let_killed_end();
+    }
+    match sent {
         Err(Errno::SRCH) => Status::Stopped.permit(Op::Kill, id),
         Err(Errno::NOSYS) => {
             let pid = record.init.map_or(0, |init| init.pid);

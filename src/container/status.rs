@@ -40,6 +40,10 @@ impl fmt::Display for Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
     Start,
+    Pause,
+    Resume,
+    #[cfg_attr(not(test), expect(dead_code, reason = "update comes to use it"))]
+    Update,
     Kill,
     Delete,
     ForceDelete,
@@ -52,7 +56,9 @@ impl Status {
         use Status::{Created, Creating, Paused, Running, Stopped};
         let words = match (op, self) {
             (Op::Start, Created)
-            | (Op::Kill, Created | Running | Paused)
+            | (Op::Pause, Created | Running)
+            | (Op::Resume, Paused)
+            | (Op::Kill | Op::Update, Created | Running | Paused)
             // As in runc, a created container can be deleted: engines do so
             // when they give up between `create` and `start`.
             | (Op::Delete, Stopped | Created)
@@ -60,7 +66,13 @@ impl Status {
             (Op::Start, Stopped) => "cannot start a container that has stopped".to_owned(),
             (Op::Start, Running) => "cannot start an already running container".to_owned(),
             (Op::Start, status @ (Creating | Paused)) => format!("cannot start a container in the {status} state"),
-            (Op::Kill, Creating | Stopped) => "container not running".to_owned(),
+            (Op::Pause, Paused) => "container not running: it is paused already".to_owned(),
+            (Op::Pause | Op::Update | Op::Kill, Creating | Stopped) => {
+                "container not running".to_owned()
+            }
+            (Op::Resume, Created | Running | Creating | Stopped) => {
+                "container not paused".to_owned()
+            }
             (Op::Delete, status @ (Running | Paused | Creating)) => {
                 format!("cannot delete container {id} that is not stopped: {status}")
             }
@@ -85,6 +97,9 @@ mod tests {
     fn each_operation_has_its_statuses() {
         assert_eq!(allowed(Op::Start), [Status::Created]);
         assert_eq!(allowed(Op::Kill), [Status::Created, Status::Running, Status::Paused]);
+        assert_eq!(allowed(Op::Update), [Status::Created, Status::Running, Status::Paused]);
+        assert_eq!(allowed(Op::Pause), [Status::Created, Status::Running]);
+        assert_eq!(allowed(Op::Resume), [Status::Paused]);
         assert_eq!(allowed(Op::Delete), [Status::Created, Status::Stopped]);
     }
 

@@ -334,6 +334,10 @@ impl Container {
             return if creating() { Status::Creating } else { Status::Stopped };
         };
         let Some(alive) = init.alive() else { return Status::Stopped };
+        // One that is created can be paused, too.
+        if record.cgroups.is_frozen() {
+            return Status::Paused;
+        }
         if alive.is_ours {
             // The socket listens when all is done but the program, and goes
             // with the start. A look at it is not yet one.
@@ -343,7 +347,7 @@ impl Container {
                 Err(_) => {}
             }
         }
-        if record.cgroups.is_frozen() { Status::Paused } else { Status::Running }
+        Status::Running
     }
 
     /// Binds the socket on which init will listen.
