@@ -1,6 +1,7 @@
 //! The runtime specification, a file for each of its sections.
 //! <https://github.com/opencontainers/runtime-spec/tree/v1.3.0>
 
+mod attributes;
 mod bind_mounts;
 mod cgroups;
 mod credentials;
@@ -20,6 +21,7 @@ use crate::support::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
     [
+        attributes::tests(),
         bind_mounts::tests(),
         cgroups::tests(),
         credentials::tests(),

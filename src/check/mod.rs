@@ -4,15 +4,14 @@
 //! what its configuration asks for is worse than one that does not run.
 
 use crate::error::{Error, Result};
-use crate::spec::{Config, Process};
+use crate::spec::Config;
 
 /// Checks the whole of `config`, apart from what planning checks.
 pub(crate) fn config(config: &Config) -> Result<()> {
     version(&config.oci_version)?;
     annotations(config)?;
     names(config)?;
-    supported_linux(config)?;
-    config.process.as_ref().map_or(Ok(()), supported_process)
+    supported_linux(config)
 }
 
 /// config.md#specification-version: 1.x is this major version.
@@ -63,21 +62,8 @@ fn supported_linux(config: &Config) -> Result<()> {
         ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.seccomp", linux.seccomp.is_some()),
-        ("linux.mountLabel", linux.mount_label.as_deref().is_some_and(|label| !label.is_empty())),
-        ("linux.personality", linux.personality.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
     ];
     refuse(&wanted)
-}
-
-fn supported_process(process: &Process) -> Result<()> {
-    let named = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
-    refuse(&[
-        ("process.apparmorProfile", named(&process.apparmor_profile)),
-        ("process.selinuxLabel", named(&process.selinux_label)),
-        ("process.ioPriority", process.io_priority.is_some()),
-        ("process.scheduler", process.scheduler.is_some()),
-    ])
 }
 
 fn refuse(wanted: &[(&str, bool)]) -> Result<()> {

@@ -11,6 +11,7 @@ use serde_json::ser::PrettyFormatter;
 
 use super::print;
 use crate::error::Result;
+use crate::plan::attributes::{MEMORY_FLAGS, MEMORY_MODES};
 use crate::plan::credentials::CAPABILITIES;
 use crate::spec::VERSION;
 
@@ -54,6 +55,7 @@ struct Linux {
     apparmor: Enabled,
     selinux: Enabled,
     intel_rdt: Enabled,
+    memory_policy: MemoryPolicy,
     mount_extensions: MountExtensions,
     net_devices: Enabled,
 }
@@ -85,6 +87,12 @@ struct Seccomp {
     known_flags: &'static [&'static str],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     supported_flags: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct MemoryPolicy {
+    modes: Vec<&'static str>,
+    flags: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -125,13 +133,18 @@ impl Linux {
                 known_flags: &[],
                 supported_flags: &[],
             },
-            apparmor: Enabled { enabled: false },
-            selinux: Enabled { enabled: false },
+            apparmor: Enabled { enabled: true },
+            selinux: Enabled { enabled: true },
             intel_rdt: Enabled { enabled: false },
+            memory_policy: MemoryPolicy { modes: names(MEMORY_MODES), flags: names(MEMORY_FLAGS) },
             mount_extensions: MountExtensions { idmap: Enabled { enabled: false } },
             net_devices: Enabled { enabled: false },
         }
     }
+}
+
+fn names(table: &[(&'static str, u32)]) -> Vec<&'static str> {
+    table.iter().map(|(name, _)| *name).collect()
 }
 
 /// Indented by four blanks, as runc writes it.
@@ -157,6 +170,7 @@ mod tests {
     #[test]
     fn lists_are_sorted_and_without_repetitions() {
         assert!(crate::plan::options::names().is_sorted());
+        assert!(names(MEMORY_MODES).is_sorted() && names(MEMORY_FLAGS).is_sorted());
         assert!(NAMESPACES.is_sorted_by(|a, b| a < b));
         assert_eq!(CAPABILITIES.len(), 41);
         assert!(CAPABILITIES.iter().all(|name| name.starts_with("CAP_")));

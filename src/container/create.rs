@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::status::Status;
 use super::store::{Container, InitId, Record, Store};
 use super::undo::Undo;
-use super::{guard, id, state};
+use super::{guard, id, lsm, state};
 use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
@@ -79,6 +79,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let text = read_config(request, &bundle)?;
     let config = Config::parse(&text)?;
     check::config(&config)?;
+    lsm::check(&config)?;
     let (mut plan, mut record) = decide(&config, request, &bundle)?;
     let resources = config.linux().resources.as_ref().unwrap_or(NO_LIMITS);
     let limits = record.cgroups.limits(resources)?;

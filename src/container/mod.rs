@@ -6,6 +6,7 @@ pub(crate) mod delete;
 pub(crate) mod guard;
 pub(crate) mod id;
 pub(crate) mod kill;
+mod lsm;
 pub(crate) mod pause;
 pub(crate) mod run;
 pub(crate) mod start;

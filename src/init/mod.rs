@@ -7,6 +7,7 @@
 
 #![expect(clippy::result_large_err, reason = "a failure is made once, on the way out")]
 
+mod attributes;
 mod cgroup_mounts;
 mod cgroups;
 mod console;
@@ -71,8 +72,11 @@ pub(crate) fn run(plan: &mut Plan, handles: &mut Handles, mut report: Report) ->
 /// way without what is only made for a new container.
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
 fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done<Infallible> {
+    attributes::initial_affinity(plan)?;
     cgroups::join(handles)?;
+    attributes::affinity(plan)?;
     namespaces::die_with_parent()?;
+    attributes::label_keys(plan, handles)?;
     namespaces::session(plan)?;
     credentials::oom_score_adj(plan, handles)?;
     namespaces::enter(plan, handles)?;
@@ -83,6 +87,8 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
 
     report.wait(Step::Recorded)?;
     namespaces::outlive_parent()?;
+    attributes::set(plan)?;
+    attributes::label_exec(plan, handles)?;
     // Before the limits: a small one leaves no room for renumbering.
     let start = descriptors::hand_over(plan, handles, report, terminal)?;
     credentials::drop_privileges(plan)?;

@@ -38,6 +38,14 @@ pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &st
             "config.json: process.oomScoreAdj: set to {}",
             plan.process.oom_score_adj.as_deref().unwrap_or_default()
         ),
+        Step::Scheduler
+        | Step::IoPriority
+        | Step::Personality
+        | Step::MemoryPolicy
+        | Step::ApparmorProfile
+        | Step::SelinuxLabel
+        | Step::KeyLabel
+        | Step::Affinity => attribute_words(plan, step, errno),
         Step::Groups => "config.json: process.user.additionalGids: set the groups".to_owned(),
         Step::Ids => format!(
             "config.json: process.user: become {}:{}",
@@ -130,6 +138,37 @@ fn mount_words(plan: &NewContainer, step: Step, index: usize) -> String {
         }
         Step::CopyUp => format!("config.json: mounts[{index}]: copy up into \"/{target}\""),
         _ => format!("config.json: mounts[{index}]: mount {what:?} at \"/{target}\""),
+    }
+}
+
+/// The words for scheduling, memory policy and labels.
+fn attribute_words(plan: &Plan, step: Step, errno: i32) -> String {
+    let (attributes, labels) = (&plan.process.attributes, &plan.process.labels);
+    match step {
+        Step::Scheduler
+            if attributes.has_cpuset && Errno::from_raw_os_error(errno) == Errno::PERM =>
+        {
+            "config.json: process.scheduler: can't be used together with linux.resources.cpu.cpus"
+                .to_owned()
+        }
+        Step::Affinity => "config.json: process.execCPUAffinity: set the CPUs".to_owned(),
+        Step::Scheduler => "config.json: process.scheduler: set the scheduling policy".to_owned(),
+        Step::IoPriority => "config.json: process.ioPriority: set the I/O priority".to_owned(),
+        Step::Personality => "config.json: linux.personality: set the personality".to_owned(),
+        Step::MemoryPolicy => "config.json: linux.memoryPolicy: set the memory policy".to_owned(),
+        // Podman looks for the path in backquotes.
+        Step::ApparmorProfile => format!(
+            "config.json: process.apparmorProfile: write {} to `/proc/self/attr/apparmor/exec`",
+            quoted(labels.apparmor.as_deref())
+        ),
+        Step::SelinuxLabel => format!(
+            "config.json: process.selinuxLabel: write {} to `/proc/self/attr/exec`",
+            quoted(labels.selinux.as_deref())
+        ),
+        _ => format!(
+            "config.json: process.selinuxLabel: write {} to `/proc/self/attr/keycreate`",
+            quoted(labels.keys.as_deref())
+        ),
     }
 }
 

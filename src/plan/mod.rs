@@ -5,11 +5,14 @@
 //! nothing is sent, parsed or allocated between clone and exec. This module is
 //! pure: it makes no system call, so every decision can be unit-tested.
 
+pub(crate) mod attributes;
 pub(crate) mod credentials;
 pub(crate) mod devices;
 pub(crate) mod hooks;
+pub(crate) mod labels;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+pub(crate) mod number_list;
 pub(crate) mod options;
 pub(crate) mod paths;
 pub(crate) mod process;

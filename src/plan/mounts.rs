@@ -260,6 +260,31 @@ fn split_unescaped(text: &str) -> impl Iterator<Item = &str> {
     .filter(|part| !part.is_empty())
 }
 
+/// Gives new file systems the `SELinux` context `label`. procfs, sysfs and
+/// mqueue have labels by the policy's rules, and a bind mount those of its
+/// files.
+pub(crate) fn label(mounts: &mut [Mount], label: &str) -> Result<()> {
+    let field = "linux.mountLabel";
+    if label.contains(['"', '\n']) {
+        return Err(Error::config(field, format!("{label:?} is not a context")));
+    }
+    for mount in mounts {
+        let Kind::Filesystem(fs) = &mut mount.kind else { continue };
+        if matches!(fs.fstype.as_bytes(), b"proc" | b"sysfs" | b"mqueue") {
+            continue;
+        }
+        // In mount(2)'s text the quotes keep its commas together.
+        let mut data = fs.data.to_string_lossy().into_owned();
+        if !data.is_empty() {
+            data.push(',');
+        }
+        fs.data = c_string(field, &format!("{data}context=\"{label}\""))?;
+        fs.by_fsopen &= label.len() < 256;
+        fs.options.push((c"context".to_owned(), Some(c_string(field, label)?)));
+    }
+    Ok(())
+}
+
 /// The flags of a mount as mount(2) has them.
 pub(crate) fn legacy_flags(attr: Attr) -> u32 {
     let pairs = [
@@ -328,6 +353,19 @@ mod tests {
     fn escaped_commas_stay_in_their_value() {
         let parts: Vec<_> = split_unescaped(r"lowerdir=/a\,b:/c,index=off").collect();
         assert_eq!(parts, [r"lowerdir=/a\,b:/c", "index=off"]);
+    }
+
+    /// Containers' contexts have commas in their categories.
+    #[test]
+    fn a_label_goes_to_new_file_systems_only() {
+        let mut mounts = ["tmpfs", "proc", "bind"]
+            .map(|kind| plan(0, &mount(kind, &[]), "/b", &CgroupView::None).unwrap());
+        label(&mut mounts, "u:r:t:s0:c1,c2").unwrap();
+        let Kind::Filesystem(tmpfs) = &mounts[0].kind else { panic!("{mounts:?}") };
+        assert_eq!(tmpfs.data.as_c_str(), c"context=\"u:r:t:s0:c1,c2\"");
+        assert_eq!(tmpfs.options[0].1.as_deref(), Some(c"u:r:t:s0:c1,c2"));
+        let Kind::Filesystem(proc) = &mounts[1].kind else { panic!("{mounts:?}") };
+        assert!(proc.options.is_empty() && proc.data.is_empty());
     }
 
     #[test]

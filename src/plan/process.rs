@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 
+use super::attributes::{self, Attributes};
 use super::credentials::{self, Credentials};
+use super::labels::{self, Labels};
 use super::{Options, c_string};
 use crate::error::{Error, Result};
 use crate::spec;
@@ -23,6 +25,8 @@ pub(crate) struct Process {
     pub(crate) find_home: bool,
     pub(crate) credentials: Credentials,
     pub(crate) rlimits: Vec<(Resource, Rlimit)>,
+    pub(crate) attributes: Attributes,
+    pub(crate) labels: Labels,
     /// Text for `/proc/self/oom_score_adj`.
     pub(crate) oom_score_adj: Option<String>,
     pub(crate) terminal: Option<Terminal>,
@@ -98,6 +102,8 @@ pub(crate) fn plan(config: &spec::Config, options: &Options) -> Result<Process> 
         find_home,
         credentials: credentials::plan(process, options.capabilities)?,
         rlimits: rlimits(&process.rlimits)?,
+        attributes: attributes::plan(process, config.linux())?,
+        labels: labels::plan(process, options)?,
         oom_score_adj: oom_score_adj(process)?,
         terminal: process.terminal.then_some(Terminal { size: process.console_size }),
     })

@@ -63,6 +63,9 @@ pub(crate) fn plan(
     for (index, mount) in config.mounts.iter().enumerate() {
         planned.push(mounts::plan(index, mount, &options.bundle, &options.cgroup_view)?);
     }
+    if let Some(label) = linux.mount_label.as_deref().filter(|label| !label.is_empty()) {
+        mounts::label(&mut planned, label)?;
+    }
     let fill_dev = switch != Switch::Chroot
         && !planned
             .iter()

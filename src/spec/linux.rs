@@ -45,7 +45,7 @@ pub(crate) struct Linux {
     /// Execution domain (`personality(2)`).
     pub(crate) personality: Option<Personality>,
     /// NUMA memory policy (`set_mempolicy(2)`).
-    pub(crate) memory_policy: Option<Value>,
+    pub(crate) memory_policy: Option<MemoryPolicy>,
 }
 
 impl Linux {
@@ -142,5 +142,18 @@ pub(crate) struct Personality {
     /// `LINUX` or `LINUX32`.
     pub(crate) domain: String,
     /// None are defined yet.
+    pub(crate) flags: Vec<String>,
+}
+
+/// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#memory-policy>
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct MemoryPolicy {
+    /// `MPOL_…` name; required.
+    pub(crate) mode: String,
+    /// Memory nodes as a list, such as `0-1`; some modes need it, some must
+    /// not have it.
+    pub(crate) nodes: Option<String>,
+    /// `MPOL_F_…` names.
     pub(crate) flags: Vec<String>,
 }
