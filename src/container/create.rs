@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::agent::Agent;
 use super::status::Status;
 use super::store::{Container, InitId, Record, Store};
 use super::undo::Undo;
@@ -14,6 +15,7 @@ use crate::init::step::Step;
 use crate::link::parent::{Init, launch};
 use crate::plan::namespaces::{CLONE_NEWPID, Join};
 use crate::plan::{self, Handles, NewContainer, Plan};
+use crate::seccomp::Filter;
 use crate::spec::{Config, Resources};
 use crate::sys::fs::{CWD, Mode, OFlags, openat, renameat, unlinkat};
 use crate::sys::net::{
@@ -90,6 +92,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let namespaces = open_namespaces(&plan.namespaces.join)?;
     check_new(&plan, &namespaces)?;
     let proc = open_proc()?;
+    let agent = connect_agent(&plan, &config, &bundle)?;
 
     let held = signal::hold();
     let container = store.reserve(&request.id)?;
@@ -122,16 +125,8 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
         init.wait_for(Step::Mounted)?;
     }
     record.cgroups.set(&limits, &entrance).map_err(|error| init.reason_or(error))?;
-    let hooked = || {
-        if init.pauses() {
-            run_hooks(&config, &record)?;
-            init.answer(Step::Mounted);
-        }
-        init.answer(Step::Recorded);
-        init.wait_for(Step::Created)
-    };
     // A hook that fails ends the container's life, the end of it included.
-    if let Err(error) = hooked() {
+    if let Err(error) = bring_up(&config, &record, &init, agent) {
         drop(init);
         drop(undo);
         poststop_after(&error, &record);
@@ -197,6 +192,9 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         cgroup_view: cgroups.view()?,
     };
     let mut plan = plan::for_init(config, &options)?;
+    if let Some(filter) = &mut plan.process.filter {
+        fit_to_kernel(filter, config)?;
+    }
     let record = Record {
         oci_version: config.oci_version.clone(),
         id: request.id.clone(),
@@ -224,6 +222,51 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         new.hook_states = state::for_hooks(&record);
     }
     Ok((plan, record))
+}
+
+/// Flags are asked for where the kernel has them; one that the profile does not
+/// ask for itself is left out where not.
+fn fit_to_kernel(filter: &mut Filter, config: &Config) -> Result<()> {
+    let knows = crate::sys::seccomp::knows_flags;
+    if filter.flags == 0 || knows(filter.flags) {
+        return Ok(());
+    }
+    let profile = config.linux().seccomp.as_ref();
+    if profile.is_some_and(|profile| profile.flags.is_none()) {
+        filter.flags = filter.without_default_flag();
+        if knows(filter.flags) {
+            return Ok(());
+        }
+    }
+    let rule = format!("the kernel does not know all of the flags {:#x}", filter.flags);
+    Err(Error::config("linux.seccomp.flags", rule))
+}
+
+/// Whoever answers calls for the filter, if anybody does.
+fn connect_agent<'c>(plan: &Plan, config: &'c Config, bundle: &str) -> Result<Option<Agent<'c>>> {
+    let profile = config.linux().seccomp.as_ref();
+    let has_listener = plan.process.filter.as_ref().is_some_and(|filter| filter.listener);
+    profile.filter(|_| has_listener).map(|profile| Agent::connect(profile, bundle)).transpose()
+}
+
+/// The parts of a launch in which both sides take turns.
+fn bring_up(
+    config: &Config,
+    record: &Record,
+    init: &Init<'_>,
+    agent: Option<Agent<'_>>,
+) -> Result<()> {
+    if init.pauses() {
+        run_hooks(config, record)?;
+        init.answer(Step::Mounted);
+    }
+    init.answer(Step::Recorded);
+    if let Some(agent) = agent {
+        let listener = init.take_listener()?;
+        agent.send(&state::State::new(record, Status::Creating), init.pid(), &listener)?;
+        init.answer(Step::Listener);
+    }
+    init.wait_for(Step::Created)
 }
 
 /// The hooks of this side, which see a container that has all its mounts.

@@ -1,6 +1,7 @@
 //! The lifecycle, in the runtime's process.
 //! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
 
+pub(crate) mod agent;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod guard;

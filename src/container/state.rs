@@ -61,6 +61,11 @@ impl<'r> State<'r> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// As a value, to be a part of something else.
+    pub(crate) fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
     /// Over several lines, as people read it.
     pub(crate) fn pretty(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()

@@ -118,5 +118,5 @@ fn send(receiver: BorrowedFd<'_>, master: BorrowedFd<'_>, slave: BorrowedFd<'_>)
         Ok((name, _)) => &*name,
         Err(_) => b"/dev/pts/ptmx",
     };
-    socket::send_fd(receiver, name, master)
+    socket::send_fd(receiver, name, master).map(drop)
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::step::{Done, Step, at, failure};
 use crate::plan::credentials::Capabilities;
-use crate::plan::{Handles, Plan};
+use crate::plan::{Handles, Plan, Process};
 use crate::sys::fs::{Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, major, minor};
 use crate::sys::process::{chdir, setrlimit, umask};
 use crate::sys::thread::{
@@ -49,8 +49,29 @@ pub(super) fn drop_privileges(plan: &Plan) -> Done {
     }
     inside_root()?;
     umask(Mode::from_raw_mode(who.umask));
-    at(Step::Capabilities, 1, set_capabilities(None, sets(who.capabilities)))?;
+    let mut until_confined = who.capabilities;
+    until_confined.effective |= admin_for_filter(&plan.process);
+    until_confined.permitted |= admin_for_filter(&plan.process);
+    at(Step::Capabilities, 1, set_capabilities(None, sets(until_confined)))?;
     raise_ambient(who.capabilities.ambient)
+}
+
+/// `CAP_SYS_ADMIN` where init keeps it to load the filter, and gives it up
+/// then; else none. It is of no use to others: init hides from them.
+fn admin_for_filter(process: &Process) -> u64 {
+    let who = &process.credentials;
+    let needed = process.filter.is_some() && !who.no_new_privileges;
+    if needed { CapabilitySet::SYS_ADMIN.bits() } else { 0 }
+}
+
+/// The capabilities as the program is to have them, once the filter is there.
+pub(super) fn give_up_admin(process: &Process) -> Result<()> {
+    let capabilities = process.credentials.capabilities;
+    let has = capabilities.effective & capabilities.permitted;
+    if admin_for_filter(process) & !has == 0 {
+        return Ok(());
+    }
+    set_capabilities(None, sets(capabilities))
 }
 
 fn become_user(plan: &Plan) -> Done {

@@ -2,26 +2,26 @@
 
 use std::os::fd::AsFd;
 
+use super::seccomp;
 use super::step::{Done, Failure, Step, Text, failure};
-use crate::plan::ChildHook;
+use crate::plan::{ChildHook, Process};
 use crate::sys::clone::{Child, clone_child};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
-use crate::sys::exec::StringArray;
 use crate::sys::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use crate::sys::process::{WaitId, WaitIdOptions, getpid, waitid};
 use crate::sys::{Errno, Result, exec, exit, fd, io, signal};
 
-/// Runs the hooks in their order; the first that fails is the last. Without an
-/// environment of its own a hook has `default_env`, as in runc.
+/// Runs the hooks in their order; the first that fails is the last. Those that
+/// run as the program does, of `confined`, are under its filter, and without
+/// an environment of their own have the program's, as in runc.
 pub(super) fn run_all(
     step: Step,
     hooks: &[ChildHook],
     state: &[Vec<u8>; 2],
-    default_env: Option<&StringArray>,
+    confined: Option<&Process>,
 ) -> Done {
     for (index, hook) in hooks.iter().enumerate() {
-        let envp = default_env.filter(|_| hook.envp.strings().is_empty()).unwrap_or(&hook.envp);
-        run(hook, envp, state).map_err(|(errno, text)| Failure {
+        run(hook, confined, state).map_err(|(errno, text)| Failure {
             errno,
             text,
             ..failure(step, index, Errno::IO)
@@ -34,9 +34,11 @@ pub(super) fn run_all(
 /// fails: neither a full pipe nor a missing reader can hold it up.
 fn run(
     hook: &ChildHook,
-    envp: &StringArray,
+    confined: Option<&Process>,
     state: &[Vec<u8>; 2],
 ) -> std::result::Result<(), (i32, Text)> {
+    let own = confined.filter(|_| hook.envp.strings().is_empty());
+    let envp = own.map_or(&hook.envp, |process| &process.envp);
     let told = |errno: Errno| (errno.raw_os_error(), Text::EMPTY);
     let input = state_file(state).map_err(told)?;
     let output = memfd_create(c"hook output", MemfdFlags::CLOEXEC).map_err(told)?;
@@ -45,7 +47,8 @@ fn run(
         let streams = [(input.as_fd(), 0), (output.as_fd(), 1), (output.as_fd(), 2)];
         let placed: Result<()> =
             streams.iter().try_for_each(|(from, to)| fd::dup_at(*from, *to, true));
-        if placed.is_ok() && fd::cloexec_from(3).is_ok() {
+        let ready = placed.is_ok() && fd::cloexec_from(3).is_ok();
+        if ready && confined.is_none_or(|process| seccomp::try_confine(process).is_ok()) {
             exec::execve(&hook.path, &hook.argv, envp);
         }
         exit(127)

@@ -22,6 +22,7 @@ mod namespaces;
 mod protect;
 mod resolve;
 mod rootfs;
+mod seccomp;
 pub(crate) mod step;
 mod wait;
 
@@ -41,8 +42,13 @@ pub(crate) struct Report(pub(crate) OwnedFd);
 impl Report {
     /// Tells that `step` is done.
     fn done(&self, step: Step) -> Done {
-        let message = Message { step: step as u16, item: 0, errno: 0 };
-        at(step, 0, wire::send(self.0.as_fd(), message, b""))
+        self.done_with(step, 0)
+    }
+
+    /// Tells that `step` is done, and a number.
+    fn done_with(&self, step: Step, item: u16) -> Done {
+        let message = Message { step: step as u16, item, errno: 0 };
+        at(step, 0, wire::write(self.0.as_fd(), message, b""))
     }
 
     /// Waits for the answer to `step`. The end of the stream is not one.
@@ -57,7 +63,7 @@ impl Report {
         let message =
             Message { step: failure.step as u16, item: failure.item, errno: failure.errno };
         // If nobody listens any more, nobody is left to be told.
-        let _ = wire::send(self.0.as_fd(), message, failure.text.as_bytes());
+        let _ = wire::write(self.0.as_fd(), message, failure.text.as_bytes());
     }
 }
 
@@ -95,12 +101,14 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     exec::find_home(plan)?;
     let program = exec::look_up(plan)?;
     descriptors::hide()?;
+    seccomp::meet_agent(&plan.process, report)?;
     if let (Some(new), Some(start)) = (&plan.container, start) {
         wait_for_start(new, &plan.process, &start, report)?;
     }
 
     // Whoever said start wanted it started, and may be gone by now.
     let _ = report.done(Step::Executing);
+    seccomp::confine(&plan.process)?;
     exec::become_program(plan, &program)
 }
 
@@ -145,6 +153,6 @@ fn wait_for_start(
     report.done(Step::Created)?;
 
     wait::for_start(start, report)?;
-    let own = Some(&process.envp);
-    hooks::run_all(Step::StartContainer, &plan.start_container, &plan.hook_states.created, own)
+    let states = &plan.hook_states.created;
+    hooks::run_all(Step::StartContainer, &plan.start_container, states, Some(process))
 }

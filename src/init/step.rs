@@ -74,12 +74,15 @@ steps! {
     Home = "home",
     LookUp = "look-up",
     Descriptors = "descriptors",
+    /// The item is the number of the listener; the parent takes it and answers.
+    Listener = "seccomp-listener",
     /// Sent when all is done but the program itself.
     Created = "created",
     Start = "start",
     StartContainer = "start-container-hook",
     /// Sent right before `execve`.
     Executing = "executing",
+    Seccomp = "seccomp",
     Exec = "exec",
 }
 

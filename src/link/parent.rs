@@ -12,7 +12,7 @@ use crate::plan::{Handles, Plan};
 use crate::sys::clone::{Child, clone_child};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use crate::sys::process::{WaitId, WaitIdOptions, waitid};
+use crate::sys::process::{PidfdGetfdFlags, WaitId, WaitIdOptions, pidfd_getfd, waitid};
 use crate::sys::{Errno, fs, io, namespace, signal};
 
 /// Seconds that a step may take. Hooks have their own limits, or none.
@@ -96,6 +96,11 @@ impl Init<'_> {
 
     /// Waits until `step` is done.
     pub(crate) fn wait_for(&self, step: Step) -> Result<()> {
+        self.wait_for_number(step).map(drop)
+    }
+
+    /// Waits until `step` is done: the number that came with it.
+    fn wait_for_number(&self, step: Step) -> Result<u16> {
         let hooks = self.plan.container.iter().flat_map(|new| &new.create_container);
         let bounded = step != Step::Mounted && { hooks }.all(|hook| hook.timeout.is_some());
         if bounded {
@@ -105,10 +110,24 @@ impl Init<'_> {
         let received = wire::receive(self.socket.as_fd(), &mut text)
             .doing(|| "hear from the container's init")?;
         match received {
-            Some((message, _)) if message.errno == 0 && Step::of(message) == Some(step) => Ok(()),
+            Some((message, _)) if message.errno == 0 && Step::of(message) == Some(step) => {
+                Ok(message.item)
+            }
             Some((message, len)) => Err(self.failure(message, &text[..len])),
             None => Err(self.vanished()),
         }
+    }
+
+    /// Waits for the filter of an agent, and takes its listener, for which init
+    /// then waits to be answered ([`Step::Listener`]).
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` where `CAP_SYS_PTRACE` is missing; Linux 5.6.
+    pub(crate) fn take_listener(&self) -> Result<OwnedFd> {
+        let number = self.wait_for_number(Step::Listener)?;
+        pidfd_getfd(&self.child.pidfd, i32::from(number), PidfdGetfdFlags::empty())
+            .doing(|| "take the seccomp listener from the container's init")
     }
 
     /// Answers `step`, for which init waits. If it is gone, the next wait

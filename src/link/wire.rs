@@ -61,6 +61,17 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: Message, text: &[u8]) -> Res
     .map(drop)
 }
 
+/// [`send`] by `write(2)`, for a process whose filter may allow little else.
+/// When the other side is gone, that is `SIGPIPE`.
+pub(crate) fn write(socket: BorrowedFd<'_>, message: Message, text: &[u8]) -> Result<()> {
+    let mut packet = [0u8; Message::SIZE + MAX_TEXT];
+    let text = &text[..text.len().min(MAX_TEXT)];
+    let end = Message::SIZE + text.len();
+    packet[..Message::SIZE].copy_from_slice(&message.to_bytes());
+    packet[Message::SIZE..end].copy_from_slice(text);
+    io::retry_on_intr(|| io::write(socket, &packet[..end])).map(drop)
+}
+
 /// Waits for a message; its text goes into `text`. `None` is the end of the
 /// stream.
 pub(crate) fn receive(
@@ -68,9 +79,9 @@ pub(crate) fn receive(
     text: &mut [u8; MAX_TEXT],
 ) -> Result<Option<(Message, usize)>> {
     let mut packet = [0u8; Message::SIZE + MAX_TEXT];
-    let mut next =
-        || io::retry_on_intr(|| net::recv(socket, &mut packet[..], net::RecvFlags::empty()));
-    let (_, got) = match next() {
+    // As `read(2)`, which more filters allow than `recv`.
+    let mut next = || io::retry_on_intr(|| io::read(socket, &mut packet[..]));
+    let got = match next() {
         // The other side has left with something of ours unread. The kernel
         // says so once, before it gives what was sent to us.
         Err(Errno::CONNRESET) => next()?,

@@ -11,6 +11,8 @@ use crate::init::step::Step;
 use crate::plan::{Bind, Kind, NewContainer, Plan};
 use crate::sys::Errno;
 
+const SECCOMP: &str = "config.json: linux.seccomp: load the filter";
+
 /// Words a failure of `create`.
 pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &str) -> String {
     let index = usize::from(item);
@@ -54,6 +56,7 @@ pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &st
         Step::Bounding | Step::Capabilities | Step::Ambient => {
             "config.json: process.capabilities: unable to apply caps".to_owned()
         }
+        Step::Seccomp => SECCOMP.to_owned(),
         Step::LookUp | Step::Exec => {
             return exec_words(
                 plan.process.argv.strings().first().map(CString::as_c_str),
@@ -118,6 +121,7 @@ pub(crate) fn start_words(program: &str, message: Message, text: &str) -> String
         Some(Step::StartContainer) => {
             hook_words("startContainer", usize::from(message.item), message.errno, text)
         }
+        Some(Step::Seccomp) => with_cause(SECCOMP, message.errno, text),
         Some(step) => with_cause(&step.name().replace('-', " "), message.errno, text),
         None => format!("unknown step {}", message.step),
     }

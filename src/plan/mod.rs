@@ -17,6 +17,7 @@ pub(crate) mod options;
 pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod rootfs;
+pub(crate) mod seccomp;
 pub(crate) mod sysctl;
 
 use std::ffi::{CStr, CString};

@@ -6,8 +6,9 @@ use std::ffi::CString;
 use super::attributes::{self, Attributes};
 use super::credentials::{self, Credentials};
 use super::labels::{self, Labels};
-use super::{Options, c_string};
+use super::{Options, c_string, seccomp};
 use crate::error::{Error, Result};
+use crate::seccomp::Filter;
 use crate::spec;
 use crate::sys::exec::StringArray;
 use crate::sys::process::{Resource, Rlimit};
@@ -30,6 +31,8 @@ pub(crate) struct Process {
     /// Text for `/proc/self/oom_score_adj`.
     pub(crate) oom_score_adj: Option<String>,
     pub(crate) terminal: Option<Terminal>,
+    /// The filter of its system calls, which its init loads.
+    pub(crate) filter: Option<Filter>,
 }
 
 /// The program's terminal.
@@ -106,6 +109,7 @@ pub(crate) fn plan(config: &spec::Config, options: &Options) -> Result<Process> 
         labels: labels::plan(process, options)?,
         oom_score_adj: oom_score_adj(process)?,
         terminal: process.terminal.then_some(Terminal { size: process.console_size }),
+        filter: seccomp::plan(config.linux())?,
     })
 }
 

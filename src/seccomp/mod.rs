@@ -69,6 +69,19 @@ pub(crate) struct Filter {
     pub(crate) listener: bool,
 }
 
+impl Filter {
+    /// Its flags without the one that a profile has that names none.
+    pub(crate) fn without_default_flag(&self) -> u32 {
+        self.flags & !policy::SPEC_ALLOW
+    }
+}
+
+/// Names in `profile` that no architecture has; rules on them are skipped.
+pub(crate) fn unknown_names(profile: &Seccomp) -> impl Iterator<Item = &str> {
+    let names = profile.syscalls.iter().flat_map(|syscall| &syscall.names).map(String::as_str);
+    names.filter(|name| table::Row::find(name).is_none())
+}
+
 /// Compiles `profile` for a kernel of the architecture `native`.
 ///
 /// # Errors

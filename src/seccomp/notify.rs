@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#containerprocessstate>
 pub(crate) fn process_state(
     version: &str,
-    pid: u32,
+    pid: i32,
     metadata: Option<&str>,
     state: &Value,
 ) -> String {

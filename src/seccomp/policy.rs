@@ -48,7 +48,7 @@ const FLAGS: [(&str, u32); 4] = [
     ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", WAIT_KILLABLE_RECV),
 ];
 
-const SPEC_ALLOW: u32 = 1 << 2;
+pub(super) const SPEC_ALLOW: u32 = 1 << 2;
 const NEW_LISTENER: u32 = 1 << 3;
 const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Resources;
+use super::seccomp::Seccomp;
 
 /// The `linux` object.
 #[derive(Debug, Default, Deserialize)]
@@ -33,7 +34,7 @@ pub(crate) struct Linux {
     /// Kernel parameters, by their dotted name.
     pub(crate) sysctl: BTreeMap<String, String>,
     /// System call filter.
-    pub(crate) seccomp: Option<Value>,
+    pub(crate) seccomp: Option<Seccomp>,
     /// Propagation of the container's root mount.
     pub(crate) rootfs_propagation: Option<String>,
     /// Paths that read as empty in the container.

@@ -18,7 +18,6 @@ pub(crate) mod netdevice;
 #[cfg(all(target_arch = "x86_64", not(debug_assertions), not(test)))]
 mod prestart;
 pub(crate) mod scheduling;
-#[allow(dead_code, reason = "the container's init comes to use it")]
 pub(crate) mod seccomp;
 pub(crate) mod signal;
 pub(crate) mod socket;

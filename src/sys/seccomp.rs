@@ -19,7 +19,6 @@ pub(crate) struct Insn {
 }
 
 const SET_MODE_FILTER: libc::c_long = 1;
-const GET_ACTION_AVAIL: libc::c_long = 2;
 const FLAG_NEW_LISTENER: u32 = 1 << 3;
 
 /// Puts this thread, and what it execs and clones, under `program`
@@ -59,14 +58,6 @@ pub(crate) fn load(program: &[Insn], flags: u32) -> Result<Option<OwnedFd>, Errn
     }
 }
 
-/// Whether the kernel knows an answer of filters (Linux 4.14): the upper half
-/// of what a program returns.
-pub(crate) fn knows_action(action: u32) -> bool {
-    // SAFETY: the kernel reads one u32 at the pointer, which is live.
-    let ret = unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &raw const action) };
-    ret == 0
-}
-
 /// Whether the kernel knows all of `flags` for [`load`].
 pub(crate) fn knows_flags(flags: u32) -> bool {
     // The kernel looks at the flags first, then at the program: none is there.
@@ -93,13 +84,9 @@ mod tests {
     }
 
     /// All are older than the oldest kernel that minke runs on, 4.18, but the
-    /// last of each.
+    /// last.
     #[test]
     fn the_kernel_tells_what_it_knows() {
-        for action in [0x8000_0000, 0, 0x0003_0000, 0x0005_0000, 0x7ff0_0000, 0x7ffc_0000] {
-            assert!(knows_action(action), "{action:#x}");
-        }
-        assert!(!knows_action(0x1234_0000));
         assert!(knows_flags(1 << 1));
         assert!(knows_flags(1 << 2));
         assert!(knows_flags(0));

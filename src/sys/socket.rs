@@ -11,15 +11,15 @@ use rustix::net::{
 
 use super::{Errno, Result};
 
-/// Sends `fd` with `payload`.
-pub(crate) fn send_fd(socket: BorrowedFd<'_>, payload: &[u8], fd: BorrowedFd<'_>) -> Result<()> {
+/// Sends `fd` with `payload`: how many bytes of that were sent.
+pub(crate) fn send_fd(socket: BorrowedFd<'_>, payload: &[u8], fd: BorrowedFd<'_>) -> Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds = [fd];
     if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(Errno::MSGSIZE);
     }
-    sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL).map(drop)
+    sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL)
 }
 
 /// Receives a payload and the descriptor that came with it.
