@@ -55,7 +55,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "command",
-        &["container", "spec", "seccomp", "cli", "error", "plan", "sys::Type", "sys::process"],
+        &[
+            "container",
+            "spec",
+            "seccomp",
+            "cli",
+            "error",
+            "plan",
+            "sys::Type",
+            "sys::process",
+            "sys::seccomp",
+        ],
     ),
 ];
 

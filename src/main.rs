@@ -13,7 +13,6 @@ mod init;
 mod link;
 mod log;
 mod plan;
-#[allow(dead_code, reason = "create and the command line come to use it")]
 mod seccomp;
 mod spec;
 mod sys;

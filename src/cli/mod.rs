@@ -183,7 +183,6 @@ impl Matches {
     }
 
     /// All values of a flag that may be repeated, in their order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only exec and ps have such flags"))]
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.all(name).filter_map(OsStr::to_str)
     }

@@ -68,6 +68,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     CHECKPOINT,
     RESTORE,
     SPEC,
+    SECCOMP,
     FEATURES,
     HELP_COMMAND,
     VERSION,
@@ -419,6 +420,26 @@ const SPEC: Command = Command {
         Flag::switch("rootless", "for a container of an ordinary user"),
         HELP,
     ],
+    ..BLANK
+};
+
+const SECCOMP: Command = Command {
+    name: "seccomp",
+    about: "tell what a seccomp profile answers, and why",
+    text: "PROFILE is a bundle, its config.json, or a file with what is in its linux.seccomp. \
+           Without options it tells how large and how deep the filter is, and what it leaves out; \
+           with --call, what it answers to that system call and by which rule.",
+    examples: &[
+        ("minke seccomp --call 'socket(40, 1, 0)' --call mount /srv/web", "two calls"),
+        ("minke seccomp --arch x86 --call 'socketcall(1)' profile.json", "of 32-bit programs"),
+    ],
+    flags: &[
+        Flag::new("arch", Text("ARCH"), "the architecture of the calls (default: this machine's)"),
+        Flag::new("call", List("NAME(ARGS)"), "answer this system call (repeatable)"),
+        Flag::switch("disasm", "show the program, instruction by instruction"),
+        HELP,
+    ],
+    args: &[Arg { name: "PROFILE", what: What::Free, required: true, repeated: false }],
     ..BLANK
 };
 

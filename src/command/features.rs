@@ -13,7 +13,10 @@ use super::print;
 use crate::error::Result;
 use crate::plan::attributes::{MEMORY_FLAGS, MEMORY_MODES};
 use crate::plan::credentials::CAPABILITIES;
+use crate::seccomp::Arch;
+use crate::seccomp::features::features;
 use crate::spec::VERSION;
+use crate::sys::seccomp::knows_flags;
 
 pub(super) fn run() -> Result<()> {
     print(&to_json(&Features::new()))
@@ -72,21 +75,15 @@ struct Cgroup {
     rdma: bool,
 }
 
-/// The lists are left out as long as it is not enabled.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Seccomp {
     enabled: bool,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    actions: &'static [&'static str],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    operators: &'static [&'static str],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    archs: &'static [&'static str],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    known_flags: &'static [&'static str],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    supported_flags: &'static [&'static str],
+    actions: Vec<&'static str>,
+    operators: Vec<&'static str>,
+    archs: Vec<&'static str>,
+    known_flags: Vec<&'static str>,
+    supported_flags: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -125,14 +122,7 @@ impl Linux {
             namespaces: NAMESPACES,
             capabilities: &CAPABILITIES,
             cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: false },
-            seccomp: Seccomp {
-                enabled: false,
-                actions: &[],
-                operators: &[],
-                archs: &[],
-                known_flags: &[],
-                supported_flags: &[],
-            },
+            seccomp: Seccomp::new(),
             apparmor: Enabled { enabled: true },
             selinux: Enabled { enabled: true },
             intel_rdt: Enabled { enabled: false },
@@ -145,6 +135,22 @@ impl Linux {
 
 fn names(table: &[(&'static str, u32)]) -> Vec<&'static str> {
     table.iter().map(|(name, _)| *name).collect()
+}
+
+impl Seccomp {
+    fn new() -> Self {
+        let known = features();
+        let supported = known.flags.iter().filter(|(_, bits)| knows_flags(*bits));
+        Self {
+            // By the kernel, of which some have no filters.
+            enabled: Arch::native().is_some() && knows_flags(0),
+            actions: known.actions,
+            operators: known.operators,
+            archs: known.archs,
+            supported_flags: supported.map(|(name, _)| *name).collect(),
+            known_flags: known.flags.iter().map(|(name, _)| *name).collect(),
+        }
+    }
 }
 
 /// Indented by four blanks, as runc writes it.

@@ -8,7 +8,6 @@ mod lifecycle;
 mod list;
 #[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod man;
-#[allow(dead_code, reason = "the command line comes to know it")]
 mod seccomp;
 mod spec;
 mod version;
@@ -42,6 +41,7 @@ pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
         "features" => features::run().map(|()| 0),
         "help" => help::run(matches).map(|()| 0),
         "man" => man::run(matches).map(|()| 0),
+        "seccomp" => seccomp::run(matches).map(|()| 0),
         "spec" => spec::run(matches).map(|()| 0),
         "version" => version::run().map(|()| 0),
         name => Err(Error::Unsupported { what: format!("the command {name}") }),
