@@ -14,6 +14,7 @@ mod pause;
 mod run;
 mod spec;
 mod state;
+mod update;
 
 use crate::support::Test;
 
@@ -32,6 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
         run::tests(),
         spec::tests(),
         state::tests(),
+        update::tests(),
     ]
     .concat()
 }

@@ -4,13 +4,13 @@
 //! weights are clamped, CPUs that the cgroup above has not are left out. None
 //! of it is an error; all of it is worth telling.
 
-#![allow(dead_code)]
-
 use std::fmt;
 use std::os::fd::BorrowedFd;
 
+use super::change::Planned;
 use super::limits;
 use super::translate::{Missing, Write};
+use crate::error::Result;
 
 /// A limit of which the kernel holds another value than was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,98 @@ pub(crate) fn differences<'d>(
             difference(write, held.as_deref())
         })
         .collect()
+}
+
+/// Tells in the debug log where the kernel holds another value.
+pub(super) fn tell<'d>(dir: impl Fn(&str) -> Option<BorrowedFd<'d>>, writes: &[Write<'_>]) {
+    if log::log_enabled!(log::Level::Debug) {
+        for difference in differences(dir, writes) {
+            log::debug!("cgroup: {difference}");
+        }
+    }
+}
+
+/// What a write would change, and what the kernel would then hold; `dir` is
+/// `None` if the container has no cgroup with the controller.
+pub(super) fn foresee(dir: Option<BorrowedFd<'_>>, write: &Write<'_>) -> Result<Planned> {
+    let found = dir.map_or(Ok(None), |dir| limits::held_file(dir, write))?;
+    let Some((file, old)) = found else {
+        let why = dir.and_then(|dir| limits::missing(dir, write.controller));
+        let why = why.unwrap_or_else(|| format!("controller {:?} not available", write.controller));
+        return Ok(Planned {
+            file: write.file.clone().into_owned(),
+            old: String::new(),
+            new: write.value.trim().to_owned(),
+            held: why,
+        });
+    };
+    let new = match &write.missing {
+        Missing::Instead { file: other, value } if *other == file => value.trim(),
+        _ => write.value.trim(),
+    };
+    let above = dir.and_then(|dir| effective_above(dir, &file));
+    let held = rounded(&file, new, above.as_deref());
+    Ok(Planned { old: old.trim().replace('\n', ", "), new: new.to_owned(), held, file })
+}
+
+/// The CPUs or memory nodes that the cgroup above has.
+fn effective_above(dir: BorrowedFd<'_>, file: &str) -> Option<String> {
+    let above = match file {
+        "cpuset.cpus" => ["../cpuset.cpus.effective", "../cpuset.effective_cpus"],
+        "cpuset.mems" => ["../cpuset.mems.effective", "../cpuset.effective_mems"],
+        _ => return None,
+    };
+    above.iter().find_map(|file| limits::read(dir, file).ok())
+}
+
+/// What the kernel makes of a value: sizes are whole pages, sets of CPUs are
+/// those that the cgroup above has.
+fn rounded(file: &str, value: &str, above: Option<&str>) -> String {
+    let in_pages = |size: u64| match value.parse::<i64>() {
+        Ok(bytes) if bytes >= 0 => {
+            (bytes.unsigned_abs().min(i64::MAX.unsigned_abs()) / size * size).to_string()
+        }
+        Ok(_) => (i64::MAX.unsigned_abs() / size * size).to_string(),
+        Err(_) => value.to_owned(),
+    };
+    match (file.split('.').next(), members(value), above.and_then(|a| members(a.trim()))) {
+        (Some("cpuset"), Some(asked), Some(above)) => {
+            list_of(&asked.into_iter().filter(|n| above.contains(n)).collect::<Vec<_>>())
+        }
+        (Some("memory"), ..) if file != "memory.swappiness" && file != "memory.oom_control" => {
+            in_pages(page_size())
+        }
+        (Some("hugetlb"), ..) => in_pages(file.split('.').nth(1).map_or(1, huge_page_size)),
+        _ => value.to_owned(),
+    }
+}
+
+fn page_size() -> u64 {
+    u64::try_from(crate::sys::page_size()).unwrap_or(4096)
+}
+
+/// Bytes of `2MB`.
+fn huge_page_size(name: &str) -> u64 {
+    let units = [("KB", 10), ("MB", 20), ("GB", 30)];
+    let size = units.iter().find_map(|(unit, shift)| {
+        name.strip_suffix(unit)?.parse::<u64>().ok().map(|number| number << shift)
+    });
+    size.filter(|size| *size > 0).unwrap_or(1)
+}
+
+/// `0-2,5` for 0, 1, 2 and 5.
+fn list_of(members: &[u16]) -> String {
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for &member in members {
+        match ranges.last_mut() {
+            Some((_, end)) if *end + 1 == member => *end = member,
+            _ => ranges.push((member, member)),
+        }
+    }
+    let word = |(from, to): &(u16, u16)| {
+        if from == to { from.to_string() } else { format!("{from}-{to}") }
+    };
+    ranges.iter().map(word).collect::<Vec<_>>().join(",")
 }
 
 /// A cpuset of v2 keeps what was written, and uses what the cgroup above has
@@ -163,6 +255,25 @@ mod tests {
         ] {
             assert!(agrees(asked.trim(), held), "{asked:?} {held:?}");
         }
+    }
+
+    #[test]
+    fn values_are_foreseen_as_the_kernel_makes_them() {
+        for (file, value, above, held) in [
+            ("memory.max", "max", None, "max"),
+            ("memory.swappiness", "7", None, "7"),
+            ("hugetlb.2MB.max", "3000000", None, "2097152"),
+            ("cpuset.cpus", "0-7", Some("0-1,5\n"), "0-1,5"),
+            ("cpuset.cpus", "2", None, "2"),
+            ("pids.max", "50", None, "50"),
+        ] {
+            assert_eq!(rounded(file, value, above), held, "{file}");
+        }
+        let page = page_size();
+        assert_eq!(
+            rounded("memory.max", &(3 * page + 5).to_string(), None),
+            (3 * page).to_string()
+        );
     }
 
     #[test]

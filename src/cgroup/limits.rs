@@ -1,7 +1,5 @@
 //! Setting limits: writes into the files of a cgroup, by its directory.
 
-#![allow(dead_code)]
-
 use std::borrow::Cow;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -40,48 +38,37 @@ pub(crate) fn apply<'d>(
 
 /// What the kernel holds in the file of a write; `None` if there is no file.
 pub(crate) fn held(dir: BorrowedFd<'_>, write: &Write<'_>) -> Result<Option<String>> {
+    Ok(held_file(dir, write)?.map(|(_, text)| text))
+}
+
+/// The same, with the name of the file, which may be the one instead.
+pub(super) fn held_file(
+    dir: BorrowedFd<'_>,
+    write: &Write<'_>,
+) -> Result<Option<(String, String)>> {
     let read = |file: &str| match read(dir, file) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some((file.to_owned(), text))),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     };
-    let mut text = read(&write.file);
-    if let (Ok(None), Missing::Instead { file, .. }) = (&text, &write.missing) {
-        text = read(file);
+    let mut found = read(&write.file);
+    if let (Ok(None), Missing::Instead { file, .. }) = (&found, &write.missing) {
+        found = read(file);
     }
-    text.doing(|| format!("read {}", name(dir, &write.file)))
+    found.doing(|| format!("read {}", name(dir, &write.file)))
 }
 
 /// Changes the device rules of a v1 cgroup that has processes: nothing that
 /// both the old rules and the new allow is denied meanwhile, if that can be.
 pub(crate) fn change_devices(dir: BorrowedFd<'_>, rules: &Ruleset, field: &str) -> Result<()> {
     let list = read(dir, "devices.list").doing(|| format!("read {}", name(dir, "devices.list")))?;
-    for line in Ruleset::from_v1_list(&list)?.v1_transition(rules) {
-        write(dir, line.file, &line.rule).doing(|| told(dir, line.file, &line.rule, field))?;
-    }
-    Ok(())
-}
-
-/// Gives a new cpuset of v1 the CPUs and memory nodes of its parent where it
-/// has none: no process can be put into one that has none.
-pub(crate) fn inherit_cpuset(parent: BorrowedFd<'_>, cpuset: BorrowedFd<'_>) -> Result<()> {
-    for files in [["cpuset.cpus", "cpus"], ["cpuset.mems", "mems"]] {
-        // The second is its name where the hierarchy is mounted `noprefix`.
-        for file in files {
-            let own = match read(cpuset, file) {
-                Err(Errno::NOENT) => continue,
-                own => own.doing(|| format!("read {}", name(cpuset, file)))?,
-            };
-            if own.trim().is_empty() {
-                let inherited =
-                    read(parent, file).doing(|| format!("read {}", name(parent, file)))?;
-                write(cpuset, file, inherited.trim())
-                    .doing(|| told(cpuset, file, inherited.trim(), "its parent's"))?;
-            }
-            break;
-        }
-    }
-    Ok(())
+    let old = Ruleset::from_v1_list(&list)?;
+    let go = |from: &Ruleset, to: &Ruleset| {
+        from.v1_transition(to).into_iter().try_for_each(|line| {
+            write(dir, line.file, &line.rule).doing(|| told(dir, line.file, &line.rule, field))
+        })
+    };
+    go(&old, rules).inspect_err(|_| drop(go(rules, &old)))
 }
 
 /// Does the writes, and again those that the kernel finds invalid before the
@@ -154,7 +141,7 @@ fn explain(dir: BorrowedFd<'_>, limit: &Write<'_>, file: &str, value: &str, errn
 
 /// A file is missing because its controller is, or because the kernel is
 /// older than it.
-fn missing(dir: BorrowedFd<'_>, controller: &str) -> Option<String> {
+pub(super) fn missing(dir: BorrowedFd<'_>, controller: &str) -> Option<String> {
     let enabled = read(dir, "cgroup.controllers").ok()?;
     if controller == "cgroup" || enabled.split_ascii_whitespace().any(|name| name == controller) {
         return Some("this kernel has no such file".into());
@@ -197,13 +184,13 @@ fn name<'a>(dir: BorrowedFd<'_>, file: &'a str) -> Cow<'a, str> {
     }
 }
 
-fn write(dir: BorrowedFd<'_>, file: &str, value: &str) -> sys::Result<()> {
+pub(super) fn write(dir: BorrowedFd<'_>, file: &str, value: &str) -> sys::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = fs::openat(dir, file, flags, Mode::empty())?;
     io::retry_on_intr(|| io::write(&file, value.as_bytes())).map(drop)
 }
 
-fn read(dir: BorrowedFd<'_>, file: &str) -> sys::Result<String> {
+pub(super) fn read(dir: BorrowedFd<'_>, file: &str) -> sys::Result<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = fs::openat(dir, file, flags, Mode::empty())?;
     let mut text = Vec::new();

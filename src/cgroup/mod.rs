@@ -6,6 +6,7 @@
 //! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#control-groups>
 
 mod bpf;
+mod change;
 mod devices;
 mod empty;
 mod freezer;
@@ -29,6 +30,8 @@ use crate::sys::fs::{Access, AtFlags, CWD, Mode, OFlags, access, mkdirat, openat
 use devices::Ruleset;
 use host::Hierarchy;
 use translate::Write;
+
+pub(crate) use change::Planned;
 
 /// Where the kernel's cgroups are mounted.
 const MOUNT_POINT: &str = "/sys/fs/cgroup";
@@ -278,14 +281,9 @@ impl Cgroups {
         if self.groups.is_empty() {
             return Ok(());
         }
-        let directory = |controller: &str| {
-            let serves = |group: &Group| {
-                self.is_unified() || group.controllers.split(',').any(|name| name == controller)
-            };
-            let at = self.groups.iter().position(serves)?;
-            entrance.directories.get(at).map(AsFd::as_fd)
-        };
+        let directory = |controller: &str| self.directory(&entrance.directories, controller);
         limits::apply(directory, &limits.writes)?;
+        held::tell(directory, &limits.writes);
         match (&limits.devices, entrance.v2()) {
             (Some(rules), Some(cgroup)) if self.is_unified() && entrance.fresh => {
                 bpf::attach(cgroup, rules)

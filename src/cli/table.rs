@@ -278,6 +278,7 @@ const UPDATE: Command = Command {
     flags: &[
         Flag::new("resources", File("FILE"), "read the limits from FILE, or - for standard input")
             .short('r'),
+        Flag::switch("dry-run", "only show what would be written, and what the kernel makes of it"),
         Flag::new("memory", Text("SIZE"), "memory"),
         Flag::new("memory-reservation", Text("SIZE"), "memory kept for it when it is scarce"),
         Flag::new("memory-swap", Text("SIZE"), "memory and swap together"),
@@ -308,7 +309,6 @@ const UPDATE: Command = Command {
     ],
     args: &[ID],
     group: Group::Running,
-    later: true,
     ..BLANK
 };
 

@@ -10,6 +10,7 @@ mod list;
 mod man;
 mod seccomp;
 mod spec;
+mod update;
 mod version;
 
 use std::io::Write;
@@ -32,6 +33,7 @@ pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
         "start" => lifecycle::start(global, matches),
         "state" => lifecycle::state(global, matches),
         "kill" => lifecycle::kill(global, matches),
+        "update" => update::run(global, matches),
         "pause" => lifecycle::pause(global, matches),
         "resume" => lifecycle::resume(global, matches),
         "delete" => lifecycle::delete(global, matches),

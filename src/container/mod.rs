@@ -16,3 +16,4 @@ pub(crate) mod status;
 pub(crate) mod store;
 mod terminal;
 mod undo;
+pub(crate) mod update;

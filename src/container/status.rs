@@ -42,7 +42,6 @@ pub(crate) enum Op {
     Start,
     Pause,
     Resume,
-    #[cfg_attr(not(test), expect(dead_code, reason = "update comes to use it"))]
     Update,
     Kill,
     Delete,

@@ -275,6 +275,11 @@ impl Container {
         self.write(CONFIG, text)
     }
 
+    /// What [`Self::write_config`] has kept.
+    pub(crate) fn read_config(&self) -> Result<Vec<u8>> {
+        self.read(CONFIG).doing(|| format!("read {:?}", self.path.join(CONFIG)))
+    }
+
     /// Nobody ever sees half of a file.
     fn write(&self, name: &str, text: &[u8]) -> Result<()> {
         let doing = || format!("write {:?}", self.path.join(name));

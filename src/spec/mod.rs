@@ -11,6 +11,7 @@
 
 mod hooks;
 mod linux;
+pub(crate) mod merge;
 mod process;
 mod resources;
 #[allow(dead_code, reason = "create comes to use it")]

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::error::{Error, Result};
+
 /// The `linux.resources` object.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -37,6 +39,18 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
+    /// Reads a document that has been parsed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broken`] with the path of the value that is wrong.
+    pub(crate) fn from_value(value: serde_json::Value) -> Result<Self> {
+        serde_path_to_error::deserialize(value).map_err(|e| Error::Broken {
+            what: format!("resources.{}", e.path()),
+            why: e.into_inner().to_string(),
+        })
+    }
+
     /// What an absent `resources` object stands for.
     pub(crate) const NONE: Self = Self {
         devices: Vec::new(),
