@@ -28,6 +28,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("L6", start_of_a_running_container_fails),
         test!("L6", start_of_a_stopped_container_fails),
         test!("L6", start_of_a_container_whose_init_was_killed_fails_at_once),
+        test!("L6", start_of_a_container_whose_init_dies_before_exec_fails)
+            .needs(crate::support::needs::needs![minke, file("/usr/bin/strace")]),
         test!("L7", a_container_without_process_does_not_start),
         test!("L8", kill_of_a_stopped_container_fails),
         test!("L8", kill_sends_the_signal_to_a_running_container),
@@ -211,6 +213,36 @@ fn start_of_a_container_whose_init_was_killed_fails_at_once(case: &Case) {
     bundle.start().fails();
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert_eq!(bundle.status(), "stopped");
+}
+
+/// Killed after its last word, on its way into exec: the end of the stream is
+/// no answer. Whoever reaps it may be quicker than the look at how it ended,
+/// but not five times.
+fn start_of_a_container_whose_init_dies_before_exec_fails(case: &Case) {
+    let told = (0..5).any(|_| {
+        let bundle = case.bundle();
+        bundle.create().ok();
+        let mut strace = killed_at_exec(bundle.pid());
+        let start = bundle.start();
+        strace.wait().unwrap();
+        assert_eq!(bundle.status(), "stopped");
+        start.stderr.contains("container init died before it could execute the program")
+            && start.code() == 1
+    });
+    assert!(told);
+}
+
+/// Has a process killed when it enters `execve`.
+fn killed_at_exec(pid: i32) -> std::process::Child {
+    let strace = std::process::Command::new("/usr/bin/strace")
+        .args(["-qq", "-o", "/dev/null", "-e", "inject=execve:signal=KILL", "-p", &pid.to_string()])
+        .spawn()
+        .unwrap();
+    until("strace to be attached", || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        !status.contains("TracerPid:\t0\n")
+    });
+    strace
 }
 
 /// start: "MUST generate an error if process was not set"; create may do so.

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use super::state::State;
 use super::status::{Op, Status};
-use super::store::{Container, Record, Store};
+use super::store::{Container, InitId, Record, Store};
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
 use crate::init::step::Step;
@@ -37,7 +37,7 @@ pub(crate) fn started(container: &Container, record: &Record) -> Result<()> {
                 executing |= Step::of(message) == Some(Step::Executing);
             }
             Some((message, len)) => return Err(failure(record, message, &text[..len])),
-            None if executing => break,
+            None if executing && record.init.is_none_or(InitId::has_executed) => break,
             None => {
                 let what = "container init died before it could execute the program".to_owned();
                 return Err(Error::Init { step: Step::Start.name(), what, errno: None });
@@ -55,7 +55,7 @@ fn after_start(record: &Record) -> Result<()> {
     }
     let running = State::new(record, Status::Running).compact();
     hooks::run_all("poststart", &record.poststart, &running, &record.bundle).inspect_err(|_| {
-        if let Some(alive) = record.init.and_then(super::store::InitId::alive) {
+        if let Some(alive) = record.init.and_then(InitId::alive) {
             let _ = signal::send(alive.pidfd.as_fd(), 9);
         }
     })

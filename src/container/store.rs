@@ -16,6 +16,7 @@ use super::status::{Op, Status};
 use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::spec::Hook;
+use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::fs::{
     AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, unlinkat,
 };
@@ -85,6 +86,29 @@ impl InitId {
         let stat = stat(self.pid)?;
         let same = stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X');
         same.then_some(Alive { pidfd, is_ours: stat.is_ours })
+    }
+
+    /// Whether it has become the container's program, told right after it gave
+    /// up its descriptors: exec does so, and so does a process that is killed
+    /// on its way there. Exec goes on to give it a new name, at once; who ends
+    /// keeps the old one. One that is gone altogether has the benefit of doubt.
+    pub(crate) fn has_executed(self) -> bool {
+        let pidfd = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let Some(Ok(pidfd)) = pidfd else { return true };
+        // Two looks are enough, unless a program took the name of our init.
+        for wait in 0..10 {
+            match stat(self.pid) {
+                Some(stat) if stat.start_time == self.start_time && stat.is_ours => {
+                    if matches!(stat.state, 'Z' | 'X') {
+                        return false;
+                    }
+                }
+                _ => return true,
+            }
+            let limit = Timespec { tv_sec: 0, tv_nsec: 50_000 << wait };
+            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
+        }
+        true
     }
 }
 
