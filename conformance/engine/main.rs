@@ -22,6 +22,7 @@ mod shell;
 #[allow(dead_code, reason = "shared with the other suite, which uses all of it")]
 #[path = "../support/terminal.rs"]
 mod terminal;
+mod userns;
 #[allow(dead_code, reason = "shared with the other suite, which uses all of it")]
 #[path = "../support/wait.rs"]
 mod wait;
@@ -34,7 +35,7 @@ use section::Section;
 const THREADS: usize = 4;
 
 fn sections() -> Vec<Section> {
-    vec![docker::section()]
+    vec![docker::section(), userns::section()]
 }
 
 fn main() -> ExitCode {
