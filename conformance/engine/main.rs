@@ -15,6 +15,7 @@
     reason = "a quotation stays as it is, and a list is as long as it is"
 )]
 
+mod containerd;
 mod docker;
 mod place;
 mod section;
@@ -35,7 +36,7 @@ use section::Section;
 const THREADS: usize = 4;
 
 fn sections() -> Vec<Section> {
-    vec![docker::section(), userns::section()]
+    vec![docker::section(), userns::section(), containerd::section()]
 }
 
 fn main() -> ExitCode {
