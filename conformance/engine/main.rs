@@ -15,9 +15,12 @@
     reason = "a quotation stays as it is, and a list is as long as it is"
 )]
 
+mod buildah;
 mod containerd;
 mod docker;
 mod place;
+mod podman;
+mod rootless;
 mod section;
 mod shell;
 #[allow(dead_code, reason = "shared with the other suite, which uses all of it")]
@@ -36,7 +39,14 @@ use section::Section;
 const THREADS: usize = 4;
 
 fn sections() -> Vec<Section> {
-    vec![docker::section(), userns::section(), containerd::section()]
+    vec![
+        docker::section(),
+        userns::section(),
+        containerd::section(),
+        podman::section(),
+        rootless::section(),
+        buildah::section(),
+    ]
 }
 
 fn main() -> ExitCode {
