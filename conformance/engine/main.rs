@@ -15,6 +15,7 @@
     reason = "a quotation stays as it is, and a list is as long as it is"
 )]
 
+mod breakout;
 mod buildah;
 mod containerd;
 mod docker;
@@ -42,6 +43,7 @@ fn sections() -> Vec<Section> {
     vec![
         docker::section(),
         userns::section(),
+        breakout::section(),
         containerd::section(),
         podman::section(),
         rootless::section(),
