@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sys::entry", &["sys", "run"]),
     ("sys", &[]),
     ("time", &[]),
+    ("netlink", &[]),
     ("error", &["sys::Type"]),
     ("spec", &["sys::Type", "error"]),
     ("host", &["sys", "error"]),
@@ -50,7 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "container",
         &[
             "sys", "error", "spec", "host", "log", "check", "plan", "seccomp", "lsm", "cgroup",
-            "hooks", "link", "init", "time",
+            "hooks", "link", "init", "time", "netlink",
         ],
     ),
     (

@@ -12,6 +12,7 @@ mod hooks;
 mod init;
 mod link;
 mod log;
+mod netlink;
 mod plan;
 mod seccomp;
 mod spec;

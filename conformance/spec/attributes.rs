@@ -143,7 +143,7 @@ fn a_virtual_machine_is_not_asked_for(case: &Case) {
 
 /// What is refused before anything is made, with the field that is wrong.
 const WRONG: [(&str, &str, &str); 21] = [
-    ("/process/scheduler", r#"{}"#, "process.scheduler.policy"),
+    ("/process/scheduler", "{}", "process.scheduler.policy"),
     ("/process/scheduler", r#"{"policy":"SCHED_NOT"}"#, "process.scheduler.policy"),
     ("/process/scheduler", r#"{"policy":"SCHED_OTHER","nice":-21}"#, "process.scheduler.nice"),
     ("/process/scheduler", r#"{"policy":"SCHED_FIFO"}"#, "process.scheduler.priority"),

@@ -12,6 +12,7 @@ mod masked_paths;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod rootfs;
 mod state;
@@ -32,6 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
         mount_options::tests(),
         mounts::tests(),
         namespaces::tests(),
+        net_devices::tests(),
         process::tests(),
         rootfs::tests(),
         state::tests(),

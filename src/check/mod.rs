@@ -59,7 +59,6 @@ fn supported_linux(config: &Config) -> Result<()> {
     let wanted = [
         ("linux.uidMappings", !linux.uid_mappings.is_empty()),
         ("linux.gidMappings", !linux.gid_mappings.is_empty()),
-        ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
     ];
     refuse(&wanted)

@@ -128,7 +128,7 @@ impl Linux {
             intel_rdt: Enabled { enabled: false },
             memory_policy: MemoryPolicy { modes: names(MEMORY_MODES), flags: names(MEMORY_FLAGS) },
             mount_extensions: MountExtensions { idmap: Enabled { enabled: false } },
-            net_devices: Enabled { enabled: false },
+            net_devices: Enabled { enabled: true },
         }
     }
 }

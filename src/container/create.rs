@@ -8,7 +8,7 @@ use super::agent::Agent;
 use super::status::Status;
 use super::store::{Container, InitId, Record, Store};
 use super::undo::Undo;
-use super::{guard, id, lsm, state};
+use super::{guard, id, lsm, net_devices, state};
 use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
@@ -121,6 +121,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     }
     container.write_config(&text)?;
     container.write_state(&record)?;
+    give_net_devices(&init)?;
     if init.pauses() {
         init.wait_for(Step::Mounted)?;
     }
@@ -140,6 +141,17 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     undo.keep();
     drop(undo);
     Ok(Created { container, record, pidfd, terminal })
+}
+
+/// Init waits for its network devices once it is in its namespaces.
+fn give_net_devices(init: &Init<'_>) -> Result<()> {
+    if init.net_devices().is_empty() {
+        return Ok(());
+    }
+    init.wait_for(Step::NetDevices)?;
+    net_devices::move_all(init.net_devices(), init.pid())?;
+    init.answer(Step::NetDevices);
+    Ok(())
 }
 
 /// The processes of a joined pid namespace see init from its first moment.
@@ -430,6 +442,7 @@ fn open_proc() -> Result<OwnedFd> {
 fn check_new(plan: &Plan, namespaces: &[OwnedFd]) -> Result<()> {
     let Some(new) = &plan.container else { return Ok(()) };
     refuse_host_sysctl(new, &plan.namespaces.join, namespaces)?;
+    net_devices::check(&new.net_devices)?;
     check_rootfs(new)
 }
 

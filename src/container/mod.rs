@@ -8,6 +8,7 @@ pub(crate) mod guard;
 pub(crate) mod id;
 pub(crate) mod kill;
 mod lsm;
+mod net_devices;
 pub(crate) mod pause;
 pub(crate) mod run;
 pub(crate) mod start;

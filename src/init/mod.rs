@@ -119,6 +119,11 @@ fn build(
     handles: &mut Handles,
     report: &Report,
 ) -> Done<Option<OwnedFd>> {
+    if !plan.net_devices.is_empty() {
+        // Parameters may be about them.
+        report.done(Step::NetDevices)?;
+        report.wait(Step::NetDevices)?;
+    }
     namespaces::set_names(plan)?;
     namespaces::sysctl(plan, handles)?;
 

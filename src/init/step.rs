@@ -32,6 +32,8 @@ steps! {
     JoinNamespace = "join-namespace",
     CgroupNamespace = "cgroup-namespace",
     Loopback = "loopback",
+    /// Sent when the namespaces are there; the parent answers.
+    NetDevices = "net-devices",
     Hostname = "hostname",
     Domainname = "domainname",
     Sysctl = "sysctl",

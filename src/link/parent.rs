@@ -8,6 +8,7 @@ use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::init::{self, Report};
 use crate::plan::namespaces::CLONE_NEWTIME;
+use crate::plan::net_devices::NetDevice;
 use crate::plan::{Handles, Plan};
 use crate::sys::clone::{Child, clone_child};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
@@ -87,6 +88,11 @@ impl Init<'_> {
     /// Names it for as long as we like.
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
         self.child.pidfd.as_fd()
+    }
+
+    /// Interfaces for whose move it waits.
+    pub(crate) fn net_devices(&self) -> &[NetDevice] {
+        self.plan.container.as_ref().map_or(&[], |new| &new.net_devices)
     }
 
     /// Whether it waits for an answer when its mounts are made.

@@ -12,6 +12,7 @@ pub(crate) mod hooks;
 pub(crate) mod labels;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+pub(crate) mod net_devices;
 pub(crate) mod number_list;
 pub(crate) mod options;
 pub(crate) mod paths;
@@ -66,6 +67,8 @@ pub(crate) struct NewContainer {
     pub(crate) hostname: Option<CString>,
     /// `setdomainname(2)`.
     pub(crate) domainname: Option<CString>,
+    /// Interfaces that the parent moves, once the namespaces are there.
+    pub(crate) net_devices: Vec<net_devices::NetDevice>,
     /// Files below `/proc/sys`, and what to write there.
     pub(crate) sysctl: Vec<sysctl::Write>,
     /// What hooks read.
@@ -159,6 +162,7 @@ fn new_container(
         rootfs: rootfs::plan(config, options, namespaces)?,
         hostname: name("hostname", &config.hostname)?,
         domainname: name("domainname", &config.domainname)?,
+        net_devices: net_devices::plan(config.linux(), namespaces)?,
         sysctl: sysctl::plan(&config.linux().sysctl, namespaces)?,
         hook_states: HookStates::default(),
         create_container: hooks::plan("createContainer", &config.hooks.create_container)?,
