@@ -45,6 +45,14 @@ pub(super) fn hierarchies() -> Result<Vec<Hierarchy>> {
     Ok(text.lines().filter_map(parse).filter(is_mounted).collect())
 }
 
+/// Where the v2 hierarchy is mounted.
+pub(super) fn unified_mount() -> String {
+    match magic(MOUNT_POINT) {
+        Some(CGROUP2_SUPER_MAGIC) => MOUNT_POINT.to_owned(),
+        _ => format!("{MOUNT_POINT}/unified"),
+    }
+}
+
 fn own_cgroups() -> Result<String> {
     std::fs::read_to_string("/proc/self/cgroup").map_err(|e| {
         let errno = Errno::from_raw_os_error(e.raw_os_error().unwrap_or_default());

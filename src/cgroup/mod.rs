@@ -9,6 +9,7 @@ mod bpf;
 mod change;
 mod devices;
 mod empty;
+mod enter;
 mod freezer;
 mod held;
 mod host;
@@ -26,6 +27,8 @@ use crate::plan::mounts::CgroupView;
 use crate::spec::Resources;
 use crate::sys::Errno;
 use crate::sys::fs::{Access, AtFlags, CWD, Mode, OFlags, access, mkdirat, openat, unlinkat};
+
+pub(crate) use enter::SubCgroups;
 
 use devices::Ruleset;
 use host::Hierarchy;
@@ -81,6 +84,21 @@ impl Entrance {
         let Some(directory) = self.v2() else { return Ok(()) };
         empty::write(directory, "cgroup.procs", &pid.to_string())
             .doing(|| format!("move pid {pid} into the container's cgroup"))
+    }
+
+    /// Whether the v2 directory has handed its controllers down, and so can
+    /// have no processes of its own.
+    pub(crate) fn takes_nobody(&self) -> bool {
+        let handed_down =
+            self.v2().and_then(|directory| empty::read(directory, "cgroup.subtree_control").ok());
+        handed_down.is_some_and(|controllers| !controllers.trim().is_empty())
+    }
+
+    /// Takes the v2 directory of another.
+    pub(crate) fn replace_v2(&mut self, mut other: Self) {
+        if let (Some(at), Some(directory)) = (self.v2, other.directories.pop()) {
+            self.directories[at] = directory;
+        }
     }
 
     /// The v2 directory, for `CLONE_INTO_CGROUP`.

@@ -231,7 +231,7 @@ const EXEC: Command = Command {
     args: &[ID, Arg { name: "COMMAND", what: What::Free, required: false, repeated: true }],
     ends_at_argument: true,
     group: Group::Running,
-    later: true,
+    ..BLANK
 };
 
 const PS: Command = Command {
@@ -244,7 +244,7 @@ const PS: Command = Command {
     args: &[ID, Arg { name: "PS-OPTION", what: What::Free, required: false, repeated: true }],
     ends_at_argument: true,
     group: Group::Running,
-    later: true,
+    ..BLANK
 };
 
 const PAUSE: Command = Command {

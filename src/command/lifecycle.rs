@@ -35,7 +35,6 @@ pub(super) fn run(global: &Global, matches: &Matches) -> Result<u8> {
 
 fn request(global: &Global, matches: &Matches, detach: bool) -> Result<Request> {
     let path = |flag: &str| matches.path(flag).map(absolute);
-    let preserve_fds = matches.number("preserve-fds").unwrap_or(0);
     Ok(Request {
         id: matches.arg(0).to_owned(),
         bundle: matches.path("bundle").map(Path::to_path_buf),
@@ -45,8 +44,7 @@ fn request(global: &Global, matches: &Matches, detach: bool) -> Result<Request> 
         pidfd_socket: path("pidfd-socket"),
         no_pivot: matches.flag("no-pivot"),
         no_new_keyring: matches.flag("no-new-keyring"),
-        preserve_fds: u32::try_from(preserve_fds)
-            .map_err(|_| Error::usage(format!("--preserve-fds: {preserve_fds} is out of range")))?,
+        preserve_fds: preserve_fds(matches)?,
         detach,
         cgroup_manager: match global.cgroup_manager {
             cli::CgroupManager::Cgroupfs => CgroupManager::Cgroupfs,
@@ -56,7 +54,14 @@ fn request(global: &Global, matches: &Matches, detach: bool) -> Result<Request> 
     })
 }
 
-fn absolute(path: &Path) -> PathBuf {
+/// `--preserve-fds`.
+pub(super) fn preserve_fds(matches: &Matches) -> Result<u32> {
+    let count = matches.number("preserve-fds").unwrap_or(0);
+    let wrong = |_| Error::usage(format!("--preserve-fds: {count} is out of range"));
+    u32::try_from(count).map_err(wrong)
+}
+
+pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 

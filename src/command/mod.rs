@@ -2,12 +2,14 @@
 
 #[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod completion;
+mod exec;
 mod features;
 mod help;
 mod lifecycle;
 mod list;
 #[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod man;
+mod ps;
 mod seccomp;
 mod spec;
 mod update;
@@ -40,6 +42,8 @@ pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
         "run" => lifecycle::run(global, matches),
         "list" => list::run(global, matches),
         "completion" => completion::run(matches).map(|()| 0),
+        "exec" => exec::run(global, matches),
+        "ps" => ps::run(global, matches),
         "features" => features::run().map(|()| 0),
         "help" => help::run(matches).map(|()| 0),
         "man" => man::run(matches).map(|()| 0),

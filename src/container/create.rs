@@ -1,6 +1,6 @@
 //! `create`: all of a container but its program.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -87,7 +87,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let limits = record.cgroups.limits(resources)?;
     phases.done("the plan");
     // All that can be opened is opened before anything is made.
-    let (console, terminal) = console(&config, request)?;
+    let (console, terminal) = console(&config, request.console_socket.as_deref(), request.detach)?;
     let before_clone = open_namespaces(&plan.namespaces.join_before_clone)?;
     let namespaces = open_namespaces(&plan.namespaces.join)?;
     check_new(&plan, &namespaces)?;
@@ -107,11 +107,11 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let start = container.bind_start()?;
     phases.done("state directory and cgroups");
     let tasks = std::mem::take(&mut entrance.tasks);
-    let mut handles = Handles { proc, namespaces, tasks, start: Some(start), console };
+    let mut handles = Handles { proc, namespaces, tasks, start: Some(start), root: None, console };
 
     hide_from(&before_clone)?;
     let mut init =
-        launch(&mut plan, &mut handles, &before_clone, entrance.v2(), container.as_fd())?;
+        launch(&mut plan, &mut handles, &before_clone, entrance.v2(), Some(container.as_fd()))?;
     // From here on the child works, and so do we.
     phases.done("the clone");
     drop(handles);
@@ -155,7 +155,7 @@ fn give_net_devices(init: &Init<'_>) -> Result<()> {
 }
 
 /// The processes of a joined pid namespace see init from its first moment.
-fn hide_from(joined: &[OwnedFd]) -> Result<()> {
+pub(super) fn hide_from(joined: &[OwnedFd]) -> Result<()> {
     if joined.is_empty() {
         return Ok(());
     }
@@ -221,6 +221,7 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         creator: crate::sys::process::getpid().as_raw_pid(),
         init: None,
         cgroups,
+        no_new_keyring: request.no_new_keyring,
         shares_pid_namespace: plan.namespaces.new & CLONE_NEWPID == 0,
         program: config
             .process
@@ -255,7 +256,11 @@ fn fit_to_kernel(filter: &mut Filter, config: &Config) -> Result<()> {
 }
 
 /// Whoever answers calls for the filter, if anybody does.
-fn connect_agent<'c>(plan: &Plan, config: &'c Config, bundle: &str) -> Result<Option<Agent<'c>>> {
+pub(super) fn connect_agent<'c>(
+    plan: &Plan,
+    config: &'c Config,
+    bundle: &str,
+) -> Result<Option<Agent<'c>>> {
     let profile = config.linux().seccomp.as_ref();
     let has_listener = plan.process.filter.as_ref().is_some_and(|filter| filter.listener);
     profile.filter(|_| has_listener).map(|profile| Agent::connect(profile, bundle)).transpose()
@@ -304,14 +309,20 @@ fn hand_out(request: &Request, init: &Init<'_>) -> Result<OwnedFd> {
     let pidfd = init.pidfd().try_clone_to_owned();
     let pidfd = pidfd.map_err(|e| std_error("copy a descriptor".to_owned(), &e))?;
     if let Some(path) = &request.pidfd_socket {
-        let socket = connect_to(path, "--pidfd-socket")?;
-        socket::send_fd(socket.as_fd(), b"standard", pidfd.as_fd())
-            .doing(|| format!("send the pidfd to --pidfd-socket {}", path.display()))?;
+        send_pidfd(path, b"standard", pidfd.as_fd())?;
     }
     if let Some(path) = &request.pid_file {
         write_pid_file(path, init.pid())?;
     }
     Ok(pidfd)
+}
+
+/// `--pidfd-socket`; the payload says what kind of process it is.
+pub(super) fn send_pidfd(path: &Path, payload: &[u8], pidfd: BorrowedFd<'_>) -> Result<()> {
+    let socket = connect_to(path, "--pidfd-socket")?;
+    socket::send_fd(socket.as_fd(), payload, pidfd)
+        .map(drop)
+        .doing(|| format!("send the pidfd to --pidfd-socket {}", path.display()))
 }
 
 /// Written beside its place and renamed: nobody reads half of it.
@@ -340,7 +351,7 @@ fn listen_fds() -> u32 {
 }
 
 /// `--preserve-fds N`: each of 3 to 3+N must be there.
-fn check_preserved(count: u32) -> Result<()> {
+pub(super) fn check_preserved(count: u32) -> Result<()> {
     for number in 3..count.saturating_add(3) {
         let number =
             i32::try_from(number).map_err(|_| Error::usage("--preserve-fds is too large"))?;
@@ -382,25 +393,29 @@ fn std_error(doing: String, error: &std::io::Error) -> Error {
     }
 }
 
-fn own_capabilities() -> Result<u64> {
+pub(super) fn own_capabilities() -> Result<u64> {
     let sets =
         crate::sys::thread::capabilities(None).doing(|| "read the runtime's capabilities")?;
     Ok(sets.permitted.bits())
 }
 
 /// Where the container's terminal goes: to the engine's socket, or to us.
-fn console(config: &Config, request: &Request) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+pub(super) fn console(
+    config: &Config,
+    socket: Option<&Path>,
+    detach: bool,
+) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
     let wanted = config.process.as_ref().is_some_and(|process| process.terminal);
-    match (wanted, &request.console_socket) {
+    match (wanted, socket) {
         (false, None) => Ok((None, None)),
         (false, Some(_)) => {
             Err(Error::usage("cannot use console socket if runc will not detach or allocate tty"))
         }
-        (true, Some(_)) if !request.detach => {
+        (true, Some(_)) if !detach => {
             Err(Error::usage("cannot use console socket if runc will not detach or allocate tty"))
         }
         (true, Some(path)) => Ok((Some(connect_to(path, "--console-socket")?), None)),
-        (true, None) if request.detach => Err(Error::usage(
+        (true, None) if detach => Err(Error::usage(
             "cannot allocate tty if runc will detach without setting console socket",
         )),
         (true, None) => {
@@ -426,7 +441,7 @@ fn connect_to(path: &Path, flag: &str) -> Result<OwnedFd> {
 }
 
 /// The host's procfs: everything that is written to procfs goes through it.
-fn open_proc() -> Result<OwnedFd> {
+pub(super) fn open_proc() -> Result<OwnedFd> {
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
     let doing = || "open \"/proc\"";
     let proc =

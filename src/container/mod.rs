@@ -4,6 +4,8 @@
 pub(crate) mod agent;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod exec;
+mod foreground;
 pub(crate) mod guard;
 pub(crate) mod id;
 pub(crate) mod kill;

@@ -43,6 +43,7 @@ pub(crate) enum Op {
     Pause,
     Resume,
     Update,
+    Exec,
     Kill,
     Delete,
     ForceDelete,
@@ -55,7 +56,7 @@ impl Status {
         use Status::{Created, Creating, Paused, Running, Stopped};
         let words = match (op, self) {
             (Op::Start, Created)
-            | (Op::Pause, Created | Running)
+            | (Op::Exec | Op::Pause, Created | Running)
             | (Op::Resume, Paused)
             | (Op::Kill | Op::Update, Created | Running | Paused)
             // As in runc, a created container can be deleted: engines do so
@@ -72,6 +73,11 @@ impl Status {
             (Op::Resume, Created | Running | Creating | Stopped) => {
                 "container not paused".to_owned()
             }
+            (Op::Exec, Paused) => {
+                "cannot exec in a paused container (use --ignore-paused to override)".to_owned()
+            }
+            (Op::Exec, Stopped) => "cannot exec in a stopped container".to_owned(),
+            (Op::Exec, Creating) => "cannot exec in a container that is being created".to_owned(),
             (Op::Delete, status @ (Running | Paused | Creating)) => {
                 format!("cannot delete container {id} that is not stopped: {status}")
             }
@@ -95,6 +101,7 @@ mod tests {
     #[test]
     fn each_operation_has_its_statuses() {
         assert_eq!(allowed(Op::Start), [Status::Created]);
+        assert_eq!(allowed(Op::Exec), [Status::Created, Status::Running]);
         assert_eq!(allowed(Op::Kill), [Status::Created, Status::Running, Status::Paused]);
         assert_eq!(allowed(Op::Update), [Status::Created, Status::Running, Status::Paused]);
         assert_eq!(allowed(Op::Pause), [Status::Created, Status::Running]);

@@ -57,6 +57,8 @@ pub(crate) struct Record {
     pub(crate) cgroups: Cgroups,
     /// Without a pid namespace, killing init leaves the others alive.
     pub(crate) shares_pid_namespace: bool,
+    /// `--no-new-keyring`, which holds for `exec` too.
+    pub(crate) no_new_keyring: bool,
     /// `process.args[0]`, for messages.
     pub(crate) program: String,
     pub(crate) poststart: Vec<Hook>,
@@ -358,11 +360,28 @@ impl Container {
 
     /// The same; with `held` the lock is ours, so nobody is creating.
     fn status_now(&self, record: &Record, held: bool) -> Status {
-        let creating = || !held && self.is_locked();
-        let Some(init) = record.init else {
-            return if creating() { Status::Creating } else { Status::Stopped };
+        if record.init.is_none() && !held && self.is_locked() {
+            return Status::Creating;
+        }
+        match record.init.and_then(InitId::alive) {
+            Some(alive) => self.status_alive(record, &alive, held),
+            None => Status::Stopped,
+        }
+    }
+
+    /// The living init of a container that `op` is allowed on, and its status.
+    /// Takes no lock: for what changes nothing of the container's own.
+    pub(crate) fn alive_for(&self, record: &Record, op: Op) -> Result<(Alive, Status)> {
+        let Some(alive) = record.init.and_then(InitId::alive) else {
+            self.status(record).permit(op, &self.id)?;
+            return Err(Error::NoSuchContainer { id: self.id.clone() });
         };
-        let Some(alive) = init.alive() else { return Status::Stopped };
+        let status = self.status_alive(record, &alive, false);
+        Ok((alive, status))
+    }
+
+    fn status_alive(&self, record: &Record, alive: &Alive, held: bool) -> Status {
+        let creating = || !held && self.is_locked();
         // One that is created can be paused, too.
         if record.cgroups.is_frozen() {
             return Status::Paused;

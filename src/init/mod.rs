@@ -88,7 +88,10 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     namespaces::enter(plan, handles)?;
     let terminal = match &mut plan.container {
         Some(new) => build(new, plan.process.terminal, handles, report)?,
-        None => console::open(plan.process.terminal, handles)?,
+        None => {
+            rootfs::enter(handles)?;
+            console::open(plan.process.terminal, handles)?
+        }
     };
 
     report.wait(Step::Recorded)?;
@@ -106,8 +109,12 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
         wait_for_start(new, &plan.process, &start, report)?;
     }
 
-    // Whoever said start wanted it started, and may be gone by now.
-    let _ = report.done(Step::Executing);
+    // Whoever said start wanted it started, and may be gone by now; without
+    // who said exec, nobody is left to know of the program.
+    let told = report.done(Step::Executing);
+    if plan.container.is_none() {
+        told?;
+    }
     seccomp::confine(&plan.process)?;
     exec::become_program(plan, &program)
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::resolve;
 use super::step::{Done, Step, at};
-use crate::plan::{NewContainer, Switch};
+use crate::plan::{Handles, NewContainer, Switch};
 use crate::sys::fs::{CWD, Mode, OFlags, openat};
 use crate::sys::mount::{
     self, FdPath, MountAttr, MountFlags, MountPropagationFlags as Propagation, UnmountFlags,
@@ -65,6 +65,14 @@ fn parent_private(plan: &NewContainer) -> Result<()> {
             other => return other,
         }
     }
+}
+
+/// The root that `exec` finds in a container without a mount namespace: where
+/// there is one, it has come with it.
+pub(super) fn enter(handles: &Handles) -> Done {
+    let Some(root) = &handles.root else { return Ok(()) };
+    at(Step::Rootfs, 0, fchdir(root))?;
+    at(Step::Rootfs, 0, chroot(c"."))
 }
 
 /// Makes the working directory if the image has none.

@@ -30,13 +30,13 @@ pub(crate) struct Init<'p> {
 }
 
 /// Clones the container's init, which begins at once. `locked` is the
-/// container's directory: a lock lasts as long as any copy of its descriptor.
+/// container's directory, if we hold it: a lock lasts as long as any copy of its descriptor.
 pub(crate) fn launch<'p>(
     plan: &'p mut Plan,
     handles: &mut Handles,
     before_clone: &[OwnedFd],
     cgroup: Option<BorrowedFd<'_>>,
-    locked: BorrowedFd<'_>,
+    locked: Option<BorrowedFd<'_>>,
 ) -> Result<Init<'p>> {
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -51,7 +51,9 @@ pub(crate) fn launch<'p>(
         // In the child this end must not stay open: the end of the stream is
         // how it learns that we are gone.
         drop(ours.take());
-        crate::sys::fd::close_copy(locked);
+        if let Some(locked) = locked {
+            crate::sys::fd::close_copy(locked);
+        }
         init::run(plan, handles, Report(theirs))
     });
     let child = child.map_err(|errno| clone_error(plan, errno));
@@ -134,6 +136,17 @@ impl Init<'_> {
         let number = self.wait_for_number(Step::Listener)?;
         pidfd_getfd(&self.child.pidfd, i32::from(number), PidfdGetfdFlags::empty())
             .doing(|| "take the seccomp listener from the container's init")
+    }
+
+    /// Waits until the program has taken the child's place: exec closes its end.
+    pub(crate) fn wait_for_program(&self) -> Result<()> {
+        self.wait_for(Step::Executing)?;
+        let mut text = [0; MAX_TEXT];
+        match wire::receive(self.socket.as_fd(), &mut text) {
+            Ok(Some((message, len))) => Err(self.failure(message, &text[..len])),
+            Ok(None) | Err(Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(Error::os("hear from the container's process", errno)),
+        }
     }
 
     /// Answers `step`, for which init waits. If it is gone, the next wait

@@ -8,6 +8,7 @@
 pub(crate) mod attributes;
 pub(crate) mod credentials;
 pub(crate) mod devices;
+pub(crate) mod exec;
 pub(crate) mod hooks;
 pub(crate) mod labels;
 pub(crate) mod mounts;
@@ -28,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::spec;
 
 pub(crate) use devices::Node;
+pub(crate) use exec::for_exec;
 pub(crate) use hooks::ChildHook;
 pub(crate) use mounts::{Bind, Filesystem, Kind, Mount};
 pub(crate) use namespaces::Namespaces;
@@ -101,6 +103,8 @@ pub(crate) struct Handles {
     pub(crate) tasks: Vec<OwnedFd>,
     /// Listens for `start`, for which a new container waits.
     pub(crate) start: Option<OwnedFd>,
+    /// The root of a container without a mount namespace, for `exec`.
+    pub(crate) root: Option<OwnedFd>,
     /// Where the terminal's master goes.
     pub(crate) console: Option<OwnedFd>,
 }

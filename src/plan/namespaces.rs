@@ -56,7 +56,7 @@ impl Namespaces {
     /// Whether the container has a namespace of this kind that is not ours.
     pub(crate) fn has(&self, kind: u64) -> bool {
         self.new & kind != 0
-            || self.join.iter().chain(&self.join_before_clone).any(|join| join.kind == kind)
+            || self.join.iter().chain(&self.join_before_clone).any(|join| join.kind & kind != 0)
     }
 }
 

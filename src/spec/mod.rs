@@ -25,6 +25,7 @@ pub(crate) use resources::{BlockIo, Cpu, DeviceRule, Memory, Network, Resources,
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -93,19 +94,7 @@ impl Config {
     ///
     /// [`Error::Config`] with the JSON path of the value that is wrong.
     pub(crate) fn parse(text: &[u8]) -> Result<Self> {
-        if let Ok(config) = serde_json::from_slice(text) {
-            return Ok(config);
-        }
-        // Second reading, off the fast path: without the nulls that Go writes
-        // for empty slices, and with the path of what is wrong.
-        let mut value: Value =
-            serde_json::from_slice(text).map_err(|e| Error::config("", e.to_string()))?;
-        drop_nulls(&mut value);
-        serde_path_to_error::deserialize(value).map_err(|e| {
-            let path = e.path().to_string();
-            let field = if path == "." { String::new() } else { path };
-            Error::config(field, e.into_inner().to_string())
-        })
+        parse(text)
     }
 
     /// The Linux section; an absent one is an empty one.
@@ -113,6 +102,33 @@ impl Config {
         const EMPTY: &Linux = &Linux::EMPTY;
         self.linux.as_ref().unwrap_or(EMPTY)
     }
+}
+
+impl Process {
+    /// Reads the text of one process, as `exec --process` takes it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::parse`].
+    pub(crate) fn parse(text: &[u8]) -> Result<Self> {
+        parse(text)
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
+    if let Ok(document) = serde_json::from_slice(text) {
+        return Ok(document);
+    }
+    // Second reading, off the fast path: without the nulls that Go writes for
+    // empty slices, and with the path of what is wrong.
+    let mut value: Value =
+        serde_json::from_slice(text).map_err(|e| Error::config("", e.to_string()))?;
+    drop_nulls(&mut value);
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        let field = if path == "." { String::new() } else { path };
+        Error::config(field, e.into_inner().to_string())
+    })
 }
 
 /// Makes `null` mean absent, in the whole of `value`.

@@ -1,0 +1,216 @@
+//! `exec`: one more process in a running container.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::agent::Agent;
+use super::create::{
+    check_preserved, connect_agent, console, hide_from, open_proc, own_capabilities, send_pidfd,
+    write_pid_file,
+};
+use super::foreground;
+use super::state::State;
+use super::status::{Op, Status};
+use super::store::{Alive, Record, Store};
+use super::terminal::Terminal;
+use super::{guard, lsm};
+use crate::cgroup::{Cgroups, SubCgroups};
+use crate::error::{Doing, Error, Result, words};
+use crate::init::step::Step;
+use crate::link::parent::{Init, launch};
+use crate::plan::exec::{Changes, change, has_mount_namespace};
+use crate::plan::{self, Handles, Plan};
+use crate::spec::{Config, Process};
+use crate::sys::fs::{CWD, Mode, OFlags, openat};
+use crate::sys::{Errno, fd, signal};
+
+/// What `exec` is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) id: String,
+    /// A file with the whole process; `changes` do not count then.
+    pub(crate) process: Option<PathBuf>,
+    pub(crate) changes: Changes,
+    /// Sub-cgroups: `PATH` or `CONTROLLER[,CONTROLLER…]:PATH`.
+    pub(crate) cgroups: Vec<String>,
+    pub(crate) detach: bool,
+    pub(crate) ignore_paused: bool,
+    pub(crate) console_socket: Option<PathBuf>,
+    pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) pidfd_socket: Option<PathBuf>,
+    pub(crate) preserve_fds: u32,
+}
+
+/// Runs a process in the container; the result is its exit code, or 128 plus
+/// the signal that ended it.
+///
+/// Nothing on disk changes, so no lock is taken: any number of processes can
+/// be brought in at once. Should the container end meanwhile, its namespaces
+/// take nobody in any more.
+pub(crate) fn exec(store: &Store, request: Request) -> Result<u8> {
+    guard::own_binary()?;
+    check_preserved(request.preserve_fds)?;
+    fd::cloexec_from(3).doing(|| "close what the caller left open")?;
+    let container = store.open(&request.id)?;
+    let record = container.record()?;
+    let (alive, status) = container.alive_for(&record, Op::Exec)?;
+    if !(request.ignore_paused && status == Status::Paused) {
+        status.permit(Op::Exec, &request.id)?;
+    }
+    let mut config = Config::parse(&container.read_config()?)?;
+    let request = &mut { request };
+    config.process = Some(process(&mut config, request)?);
+    let mut plan = decide(&config, &record, request)
+        .map_err(|error| of_file(error, request.process.as_deref()))?;
+    let (console, terminal) = console(&config, request.console_socket.as_deref(), request.detach)?;
+    let agent = connect_agent(&plan, &config, &record.bundle)?;
+    let agent = agent.map(|agent| (agent, State::new(&record, status)));
+    let signals =
+        if request.detach { None } else { Some(signal::block_all().doing(|| "block signals")?) };
+    let init = enter(&mut plan, &record, &alive, request, console)
+        .map_err(|e| half_dead(e, &record.id))?;
+    run(init, request, agent, signals.as_ref(), terminal.as_ref())
+        .map_err(|e| half_dead(e, &record.id))
+}
+
+/// The process that is asked for.
+fn process(config: &mut Config, request: &mut Request) -> Result<Process> {
+    let process = match &request.process {
+        Some(path) => {
+            let text = std::fs::read(path).map_err(|e| Error::Broken {
+                what: format!("read {path:?}"),
+                why: e
+                    .raw_os_error()
+                    .map_or_else(|| e.to_string(), |errno| words(Errno::from_raw_os_error(errno))),
+            })?;
+            Process::parse(&text).map_err(|error| of_file(error, Some(path)))?
+        }
+        None => {
+            let mut own = config.process.take().unwrap_or_default();
+            change(&mut own, std::mem::take(&mut request.changes))?;
+            own
+        }
+    };
+    Ok(process)
+}
+
+/// A field of the process file is not one of `config.json`.
+fn of_file(error: Error, path: Option<&Path>) -> Error {
+    match (error, path) {
+        (Error::Config { field, rule }, Some(path)) => {
+            let field = field.strip_prefix("process.").unwrap_or(&field).to_owned();
+            let why = if field.is_empty() { rule } else { format!("{field}: {rule}") };
+            Error::Broken { what: format!("process file {path:?}"), why }
+        }
+        (error, _) => error,
+    }
+}
+
+fn decide(config: &Config, record: &Record, request: &Request) -> Result<Plan> {
+    lsm::check(config)?;
+    let options = plan::Options {
+        id: record.id.clone(),
+        no_new_keyring: record.no_new_keyring,
+        preserve_fds: request.preserve_fds,
+        capabilities: own_capabilities()?,
+        ..plan::Options::default()
+    };
+    plan::for_exec(config, record.init.map_or(0, |init| init.pid), &options)
+}
+
+/// Clones the process into the container.
+fn enter<'p>(
+    plan: &'p mut Plan,
+    record: &Record,
+    alive: &Alive,
+    request: &Request,
+    console: Option<OwnedFd>,
+) -> Result<Init<'p>> {
+    let pid = record.init.map_or(0, |init| init.pid);
+    let copy = || crate::sys::io::fcntl_dupfd_cloexec(&alive.pidfd, 3);
+    let copies = |count: usize| (0..count).map(|_| copy()).collect::<crate::sys::Result<Vec<_>>>();
+    let before_clone =
+        copies(plan.namespaces.join_before_clone.len()).doing(|| "copy a descriptor")?;
+    let below = SubCgroups::parse(request.cgroups.iter().map(String::as_str))?;
+    let mut entrance = record.cgroups.enter(&below)?;
+    if below.is_empty() && entrance.takes_nobody() {
+        entrance.replace_v2(Cgroups::enter_beside(pid)?);
+    }
+    let mut handles = Handles {
+        proc: open_proc()?,
+        namespaces: copies(plan.namespaces.join.len()).doing(|| "copy a descriptor")?,
+        tasks: std::mem::take(&mut entrance.tasks),
+        start: None,
+        root: if has_mount_namespace(plan) { None } else { Some(root_of(pid)?) },
+        console,
+    };
+    hide_from(&before_clone)?;
+    let init = launch(plan, &mut handles, &before_clone, entrance.v2(), None)?;
+    if !init.is_in_cgroup() {
+        entrance.admit(init.pid())?;
+    }
+    Ok(init)
+}
+
+/// Namespaces of an init that is ending can no longer be had from it, and its
+/// pid namespace takes nobody in.
+fn half_dead(error: Error, id: &str) -> Error {
+    let is_join = match &error {
+        Error::Init { step, .. } => *step == Step::JoinNamespace.name(),
+        Error::Os { .. } => true,
+        _ => false,
+    };
+    match error.errno().map(Errno::from_raw_os_error) {
+        Some(Errno::SRCH | Errno::NOMEM) if is_join => {
+            Status::Stopped.permit(Op::Exec, id).err().unwrap_or(error)
+        }
+        _ => error,
+    }
+}
+
+/// Up to the program itself.
+fn begin(init: &Init<'_>, agent: Option<(Agent<'_>, State<'_>)>) -> Result<()> {
+    init.answer(Step::Recorded);
+    if let Some((agent, state)) = agent {
+        let listener = init.take_listener()?;
+        agent.send(&state, init.pid(), &listener)?;
+        init.answer(Step::Listener);
+    }
+    init.wait_for_program()
+}
+
+fn root_of(pid: i32) -> Result<OwnedFd> {
+    let path = format!("/proc/{pid}/root");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, &path, flags, Mode::empty()).doing(|| format!("open {path:?}"))
+}
+
+/// Sees the process through to its program, and to its end.
+fn run(
+    mut init: Init<'_>,
+    request: &Request,
+    agent: Option<(Agent<'_>, State<'_>)>,
+    signals: Option<&OwnedFd>,
+    terminal: Option<&OwnedFd>,
+) -> Result<u8> {
+    if let Some(path) = &request.pidfd_socket {
+        send_pidfd(path, b"setns", init.pidfd())?;
+    }
+    if let Some(path) = &request.pid_file {
+        write_pid_file(path, init.pid())?;
+    }
+    if let Err(error) = begin(&init, agent) {
+        if let Some(path) = &request.pid_file {
+            let _ = std::fs::remove_file(path);
+        }
+        return Err(error);
+    }
+    init.let_go();
+    let mut terminal = match terminal {
+        Some(socket) => Some(Terminal::receive(socket.as_fd())?),
+        None => None,
+    };
+    let Some(signals) = signals else { return Ok(0) };
+    crate::log::release();
+    foreground::attend(init.pid(), init.pidfd(), signals, terminal.as_mut())
+}
