@@ -6,6 +6,7 @@ mod bind_mounts;
 mod cgroups;
 mod credentials;
 mod devices;
+mod filters;
 mod hooks;
 mod lifecycle;
 mod masked_paths;
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         cgroups::tests(),
         credentials::tests(),
         devices::tests(),
+        filters::tests(),
         hooks::tests(),
         lifecycle::tests(),
         masked_paths::tests(),

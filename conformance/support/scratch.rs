@@ -21,6 +21,11 @@ pub(crate) fn busybox() -> PathBuf {
     DIR.join("busybox")
 }
 
+/// The program that tries system calls, once a test has made it.
+pub(crate) fn probe() -> PathBuf {
+    DIR.join("probe")
+}
+
 /// Makes the directory of this run, with what the bundles share.
 pub(crate) fn set_up() {
     fs::create_dir(&*DIR).expect("a scratch directory");
@@ -35,6 +40,7 @@ pub(crate) fn set_up() {
 /// Removes what the run has made, unless a failed case left its directory.
 pub(crate) fn tear_down() {
     let _ = fs::remove_file(busybox());
+    let _ = fs::remove_file(probe());
     let _ = fs::remove_dir(&*DIR);
     for hierarchy in hierarchies() {
         let _ = fs::remove_dir(hierarchy.join(name()));
