@@ -7,6 +7,7 @@ mod console;
 mod crash;
 mod descriptors;
 mod errors;
+mod events;
 mod features;
 mod list;
 mod logs;
@@ -26,6 +27,7 @@ pub(crate) fn tests() -> Vec<Test> {
         crash::tests(),
         descriptors::tests(),
         errors::tests(),
+        events::tests(),
         features::tests(),
         list::tests(),
         logs::tests(),

@@ -206,7 +206,7 @@ fn is_same_list(asked: &str, held: &str) -> bool {
 }
 
 /// The numbers of a list of CPUs or memory nodes.
-fn members(text: &str) -> Option<Vec<u16>> {
+pub(super) fn members(text: &str) -> Option<Vec<u16>> {
     /// More than the kernel can be built for.
     const MOST: u16 = 16_384;
     let mut members = Vec::new();

@@ -14,9 +14,11 @@ mod freezer;
 mod held;
 mod host;
 mod limits;
+mod stats;
 mod translate;
 mod v1;
 mod v2;
+mod watch;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -35,6 +37,7 @@ use host::Hierarchy;
 use translate::Write;
 
 pub(crate) use change::Planned;
+pub(crate) use watch::{News, Watch};
 
 /// Where the kernel's cgroups are mounted.
 const MOUNT_POINT: &str = "/sys/fs/cgroup";

@@ -319,11 +319,11 @@ const EVENTS: Command = Command {
     flags: &[
         Flag::new("interval", Text("TIME"), "time between statistics, such as 500ms (default 5s)"),
         Flag::switch("stats", "print the statistics once"),
+        Flag::switch("all", "tell of exit, pause, resume and memory pressure, too"),
         HELP,
     ],
     args: &[ID],
     group: Group::Running,
-    later: true,
     ..BLANK
 };
 

@@ -2,6 +2,7 @@
 
 #[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod completion;
+mod events;
 mod exec;
 mod features;
 mod help;
@@ -35,6 +36,7 @@ pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
         "start" => lifecycle::start(global, matches),
         "state" => lifecycle::state(global, matches),
         "kill" => lifecycle::kill(global, matches),
+        "events" => events::run(global, matches),
         "update" => update::run(global, matches),
         "pause" => lifecycle::pause(global, matches),
         "resume" => lifecycle::resume(global, matches),

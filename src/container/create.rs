@@ -125,9 +125,13 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     if init.pauses() {
         init.wait_for(Step::Mounted)?;
     }
-    record.cgroups.set(&limits, &entrance).map_err(|error| init.reason_or(error))?;
+    record
+        .cgroups
+        .set(&limits, &entrance)
+        .map_err(|error| blame_memory(init.reason_or(error), &record))?;
     // A hook that fails ends the container's life, the end of it included.
     if let Err(error) = bring_up(&config, &record, &init, agent) {
+        let error = blame_memory(error, &record);
         drop(init);
         drop(undo);
         poststop_after(&error, &record);
@@ -291,6 +295,19 @@ fn run_hooks(config: &Config, record: &Record) -> Result<()> {
     let creating = state::State::new(record, Status::Creating).compact();
     hooks::run_all("prestart", &config.hooks.prestart, &creating, &record.bundle)?;
     hooks::run_all("createRuntime", &config.hooks.create_runtime, &creating, &record.bundle)
+}
+
+/// Of an init that vanished the kernel says whether it was for want of memory.
+pub(super) fn blame_memory(error: Error, record: &Record) -> Error {
+    match error {
+        Error::Init { step: "vanished", errno, .. } if record.cgroups.oom_killed() => Error::Init {
+            step: "vanished",
+            // runc's words.
+            what: "container init was OOM-killed (memory limit too low?)".to_owned(),
+            errno,
+        },
+        other => other,
+    }
 }
 
 /// A hook that failed is followed by `poststop`, as if the container had been

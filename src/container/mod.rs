@@ -4,6 +4,7 @@
 pub(crate) mod agent;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod events;
 pub(crate) mod exec;
 mod foreground;
 pub(crate) mod guard;

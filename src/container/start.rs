@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use super::create::blame_memory;
 use super::state::State;
 use super::status::{Op, Status};
 use super::store::{Container, InitId, Record, Store};
@@ -40,7 +41,8 @@ pub(crate) fn started(container: &Container, record: &Record) -> Result<()> {
             None if executing && record.init.is_none_or(InitId::has_executed) => break,
             None => {
                 let what = "container init died before it could execute the program".to_owned();
-                return Err(Error::Init { step: Step::Start.name(), what, errno: None });
+                let error = Error::Init { step: "vanished", what, errno: None };
+                return Err(blame_memory(error, record));
             }
         }
     }

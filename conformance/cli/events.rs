@@ -1,0 +1,139 @@
+//! `events`: statistics and what happens, a JSON object a line.
+
+use rustix::process::Signal;
+
+use crate::support::needs::needs;
+use crate::support::{Case, Test, Value, json, test, until};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!("1.3", statistics_have_the_shape_of_runc).needs(needs![command("events")]),
+        test!("1.3", statistics_of_v1_are_what_its_files_say)
+            .needs(needs![command("events"), cgroup1]),
+        test!("1.3", statistics_come_with_each_interval).needs(needs![command("events")]),
+        test!("1.3", events_end_when_the_container_ends)
+            .needs(needs![command("events")])
+            .may_fail_on("runc 1.1", "waits for the cgroup's end"),
+        test!("1.3", a_container_that_is_out_of_memory_is_told_of)
+            .needs(needs![command("events"), cgroup1])
+            .may_fail_on("runc 1.1", "waits for the cgroup's end"),
+        test!("1.3", a_stopped_container_has_no_events).needs(needs![command("events")]),
+        test!("1.3", an_interval_is_a_duration_of_go).needs(needs![command("events")]),
+        test!("1.3", all_tells_of_pause_and_exit).needs(needs![minke]),
+    ]
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect()
+}
+
+/// The sections that containerd's client library reads.
+fn statistics_have_the_shape_of_runc(case: &Case) {
+    let bundle = case.bundle().running();
+    let output = bundle.command("events", &["--stats"]).run().ok();
+    assert_eq!(output.stdout.lines().count(), 1, "{output}");
+    let event = output.json();
+    assert_eq!((&event["type"], &event["id"]), (&json!("stats"), &json!(bundle.id)), "{output}");
+    for section in ["cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "intel_rdt"] {
+        assert!(event["data"][section].is_object(), "{section}: {output}");
+    }
+    assert!(event["data"].as_object().unwrap().contains_key("network_interfaces"), "{output}");
+    assert!(event["data"]["pids"]["current"].as_u64().unwrap() >= 1, "{output}");
+    assert!(event["data"]["cpuset"]["cpu_exclusive"].is_u64(), "{output}");
+}
+
+/// With limits that are known.
+fn statistics_of_v1_are_what_its_files_say(case: &Case) {
+    let resources =
+        json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 70}, "cpu": {"cpus": "0"}});
+    let bundle = case.bundle().set("/linux/resources", resources).running();
+    let data = bundle.command("events", &["--stats"]).run().ok().json()["data"].clone();
+    assert_eq!(data["memory"]["usage"]["limit"], 67_108_864, "{data}");
+    assert!(data["memory"]["usage"]["usage"].as_u64().unwrap() > 4096, "{data}");
+    assert!(data["memory"]["raw"]["hierarchical_memory_limit"].is_u64(), "{data}");
+    assert_eq!(data["pids"]["limit"], 70, "{data}");
+    assert_eq!(data["cpuset"]["cpus"], json!([0]), "{data}");
+    assert!(data["cpu"]["usage"]["total"].as_u64().unwrap() > 0, "{data}");
+    assert!(!data["cpu"]["usage"]["percpu"].as_array().unwrap().is_empty(), "{data}");
+}
+
+/// And go on.
+fn statistics_come_with_each_interval(case: &Case) {
+    let bundle = case.bundle().running();
+    let events = bundle.command("events", &["--interval", "20ms"]).spawn();
+    events.until_prints("}\n{");
+    events.signal(Signal::TERM);
+    for event in lines(events.wait().stdout.as_str()) {
+        assert_eq!(event["type"], "stats");
+    }
+}
+
+/// The command, too, without an error.
+fn events_end_when_the_container_ends(case: &Case) {
+    let bundle = case.bundle().running();
+    let events = bundle.command("events", &["--interval", "50ms"]).spawn();
+    events.until_prints("stats");
+    bundle.kill("KILL").ok();
+    events.wait().ok();
+}
+
+/// It is killed, with 137, and `oom` is told.
+fn a_container_that_is_out_of_memory_is_told_of(case: &Case) {
+    let resources = json!({"memory": {"limit": 8 << 20, "swap": 8 << 20, "swappiness": 0}});
+    // Twice as much as there is, in the shell's own memory.
+    let script =
+        "trap 'x=x; while :; do x=$x$x; done' USR1; echo ready; while :; do sleep 0.05; done";
+    let bundle = case.bundle().set("/linux/resources", resources).sh(script);
+    let created = bundle.started();
+    until("the program", || created.stdout_by_now() == "ready\n");
+    let events = bundle.command("events", &["--interval", "20ms"]).spawn();
+    events.until_prints("stats");
+    bundle.kill("USR1").ok();
+    let output = events.wait().ok();
+    assert!(lines(&output.stdout).iter().any(|event| event["type"] == "oom"), "{output}");
+    bundle.until_stopped();
+}
+
+/// runc's words.
+fn a_stopped_container_has_no_events(case: &Case) {
+    let bundle = case.bundle();
+    bundle.started();
+    bundle.until_stopped();
+    let words = format!("container with id {} is not running", bundle.id);
+    bundle.command("events", &["--stats"]).run().fails().says(&words);
+    bundle.command("events", &[]).run().fails().says(&words);
+    case.runtime(["events", "none"]).run().fails().says("does not exist");
+}
+
+/// `1m30s` is one, `5` is not.
+fn an_interval_is_a_duration_of_go(case: &Case) {
+    let bundle = case.bundle().running();
+    for (interval, good) in
+        [("1m30s", true), ("1.5h", true), ("5", false), ("", false), ("5x", false), ("0s", false)]
+    {
+        let options = [&format!("--interval={interval}"), "--stats"];
+        let output = bundle.command("events", &options).run();
+        // An empty one is as good as none in minke.
+        if good {
+            output.ok();
+        } else if !interval.is_empty() {
+            output.fails();
+        }
+    }
+}
+
+/// What runc tells nobody.
+fn all_tells_of_pause_and_exit(case: &Case) {
+    let bundle = case.bundle().running();
+    let events = bundle.command("events", &["--all", "--interval", "20ms"]).spawn();
+    events.until_prints("stats");
+    bundle.command("pause", &[]).run().ok();
+    events.until_prints("\"pause\"");
+    bundle.command("resume", &[]).run().ok();
+    events.until_prints("\"resume\"");
+    bundle.kill("KILL").ok();
+    let output = events.wait().ok();
+    assert_eq!(lines(&output.stdout).last().unwrap()["type"], "exit", "{output}");
+}
