@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("mounts", an_lxcfs_file_may_be_bound_over_one_in_proc),
         test!("mounts", no_mount_of_the_host_is_visible),
         test!("mounts", without_pivot_no_mount_of_the_host_is_visible),
+        test!("mounts", a_moved_root_leaves_no_procfs_without_masks),
     ]
 }
 
@@ -154,6 +155,20 @@ fn an_lxcfs_file_may_be_bound_over_one_in_proc(case: &Case) {
 /// After pivot_root: nothing but what the config asks for.
 fn no_mount_of_the_host_is_visible(case: &Case) {
     assert_only_own_mounts(&mountinfo(case.bundle()));
+}
+
+/// The kernel gives a user namespace a whole procfs where another one is in
+/// sight: with the host's below the moved root, masks would be for nothing.
+fn a_moved_root_leaves_no_procfs_without_masks(case: &Case) {
+    let bundle = case
+        .bundle()
+        .set("/process/user", json!({"uid": 1000, "gid": 1000}))
+        .sh("busybox unshare -U -r -m -p -f mount -t proc proc /tmp");
+    for options in [&[] as &[&str], &["--no-pivot"]] {
+        let output = bundle.run_with(options);
+        assert_ne!(output.code(), 0, "{output}");
+        assert!(output.stderr.contains("mount: "), "{output}");
+    }
 }
 
 /// `--no-pivot`: the root is moved instead.

@@ -201,6 +201,7 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         id: request.id.clone(),
         bundle: bundle.to_owned(),
         no_pivot: request.no_pivot,
+        host_proc: if request.no_pivot { host_proc()? } else { Vec::new() },
         no_new_keyring: request.no_new_keyring,
         preserve_fds: request.preserve_fds + listen_fds,
         capabilities: own_capabilities()?,
@@ -288,6 +289,28 @@ fn bring_up(
         init.answer(Step::Listener);
     }
     init.wait_for(Step::Created)
+}
+
+/// Where all of a procfs or sysfs is mounted, as `/proc/self/mountinfo` has it
+/// (`proc_pid_mountinfo(5)`).
+fn host_proc() -> Result<Vec<String>> {
+    let path = "/proc/self/mountinfo";
+    let text = std::fs::read_to_string(path).map_err(|e| std_error(format!("read {path}"), &e))?;
+    let target = |line: &str| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let mut mount = mount.split(' ').skip(3);
+        let (root, target) = (mount.next()?, mount.next()?);
+        let kind = filesystem.split(' ').next()?;
+        (root == "/" && matches!(kind, "proc" | "sysfs")).then(|| unescaped(target))
+    };
+    Ok(text.lines().filter_map(target).collect())
+}
+
+/// Blanks and backslashes stand as three octal digits there.
+fn unescaped(path: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(path.to_owned(), |path, (code, plain)| path.replace(code, plain))
 }
 
 /// The hooks of this side, which see a container that has all its mounts.

@@ -1,5 +1,6 @@
 //! The container's root: from a directory of the host to `/`.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::resolve;
@@ -89,7 +90,7 @@ pub(super) fn switch(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     at(Step::Pivot, 0, fchdir(root))?;
     match plan.rootfs.switch {
         Switch::Pivot => at(Step::Pivot, 1, pivot(plan))?,
-        Switch::Move => at(Step::Pivot, 2, move_to_root())?,
+        Switch::Move => at(Step::Pivot, 2, move_to_root(&plan.rootfs.host_proc))?,
         Switch::Chroot => at(Step::Pivot, 3, chroot(c"."))?,
     }
     at(Step::Pivot, 4, chdir(c"/"))?;
@@ -110,10 +111,22 @@ fn pivot(plan: &NewContainer) -> Result<()> {
     unmount(c".", UnmountFlags::DETACH)
 }
 
-/// For a host root that cannot be pivoted (an initramfs). A full procfs or
-/// sysfs of the host that stays mounted below us would unmask the container's,
-/// so `MS_MOVE` covers all of them with the new root.
-fn move_to_root() -> Result<()> {
+/// For a host root that cannot be pivoted (an initramfs). Its mounts stay,
+/// below the new root, and the kernel lets a user namespace mount a whole
+/// procfs or sysfs where another is in sight of the mount namespace: so those
+/// of the host go, or the container could have its own without masks.
+fn move_to_root(host_proc: &[CString]) -> Result<()> {
+    for target in host_proc {
+        match unmount(target.as_c_str(), UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+            // Gone already with another.
+            Ok(()) | Err(Errno::NOENT) => {}
+            // In a user namespace those of its parent are locked: to be covered.
+            Err(Errno::INVAL | Errno::PERM) => {
+                mount::mount(c"", target.as_c_str(), c"tmpfs", MountFlags::RDONLY, None)?;
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
     mount::mount_move(c".", c"/")?;
     chroot(c".")
 }

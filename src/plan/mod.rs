@@ -118,6 +118,8 @@ pub(crate) struct Options {
     pub(crate) bundle: String,
     /// `--no-pivot`.
     pub(crate) no_pivot: bool,
+    /// With it, where the host has all of a procfs or sysfs mounted.
+    pub(crate) host_proc: Vec<String>,
     /// `--no-new-keyring`.
     pub(crate) no_new_keyring: bool,
     /// `--preserve-fds`, with those of socket activation.

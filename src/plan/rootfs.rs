@@ -27,6 +27,8 @@ pub(crate) struct Rootfs {
     /// Absolute path on the host, for messages and old kernels.
     pub(crate) path: CString,
     pub(crate) switch: Switch,
+    /// Mounts of the host that must go before the root is moved over them.
+    pub(crate) host_proc: Vec<CString>,
     /// Propagation of all mounts while the root is built.
     pub(crate) propagation: u32,
     /// `linux.rootfsPropagation`, for the root when it is done.
@@ -81,6 +83,7 @@ pub(crate) fn plan(
     Ok(Rootfs {
         path: c_string("root.path", &path)?,
         switch,
+        host_proc: host_proc(options, &path)?,
         // Nothing that the container mounts may reach the host, unless the
         // configuration asks for just that.
         propagation: final_propagation
@@ -95,6 +98,14 @@ pub(crate) fn plan(
         readonly_paths: container_paths("linux.readonlyPaths", &linux.readonly_paths)?,
         cwd: c_string("process.cwd", &paths::in_root(cwd))?,
     })
+}
+
+/// Those below the root are what the container is meant to have. The last
+/// mounted comes first: it may lie on another.
+fn host_proc(options: &Options, root: &str) -> Result<Vec<CString>> {
+    let inside = |target: &str| target.strip_prefix(root).is_some_and(|t| t.starts_with('/'));
+    let outside = options.host_proc.iter().rev().filter(|target| !inside(target));
+    outside.map(|target| c_string("root.path", target)).collect()
 }
 
 fn switch(options: &Options, namespaces: &Namespaces) -> Switch {
