@@ -8,6 +8,7 @@ mod crash;
 mod descriptors;
 mod errors;
 mod events;
+mod exec;
 mod features;
 mod list;
 mod logs;
@@ -28,6 +29,7 @@ pub(crate) fn tests() -> Vec<Test> {
         descriptors::tests(),
         errors::tests(),
         events::tests(),
+        exec::tests(),
         features::tests(),
         list::tests(),
         logs::tests(),

@@ -9,7 +9,11 @@ use crate::error::{Error, Result};
 use crate::plan::exec::{Changes, id};
 
 pub(super) fn run(global: &Global, matches: &Matches) -> Result<u8> {
-    exec(&store(global), request(matches)?)
+    // From here on it is not the command line that is wrong.
+    exec(&store(global), request(matches)?).map_err(|error| match error {
+        Error::Usage { words, .. } => Error::Broken { what: "exec failed".to_owned(), why: words },
+        error => error,
+    })
 }
 
 fn request(matches: &Matches) -> Result<Request> {
