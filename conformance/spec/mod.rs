@@ -9,6 +9,7 @@ mod devices;
 mod filters;
 mod hooks;
 mod lifecycle;
+mod limits;
 mod masked_paths;
 mod mount_options;
 mod mounts;
@@ -31,6 +32,7 @@ pub(crate) fn tests() -> Vec<Test> {
         filters::tests(),
         hooks::tests(),
         lifecycle::tests(),
+        limits::tests(),
         masked_paths::tests(),
         mount_options::tests(),
         mounts::tests(),

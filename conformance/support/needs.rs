@@ -78,3 +78,13 @@ fn help(arguments: &[&str]) -> String {
     let help = std::process::Command::new(&*runtime::PATH).args(arguments).output();
     help.map(|help| String::from_utf8_lossy(&help.stdout).into_owned()).unwrap_or_default()
 }
+
+/// A controller of cgroup v1, or of v2 where that is all there is.
+pub(crate) fn controller(name: &str) -> Need {
+    let unified = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers");
+    let met = match unified {
+        Ok(names) => names.split_whitespace().any(|own| own == name),
+        Err(_) => Path::new("/sys/fs/cgroup").join(name).is_dir(),
+    };
+    need(met, format!("needs the cgroup controller {name}"))
+}

@@ -1,0 +1,221 @@
+//! config-linux.md#control-groups: what a container experiences of its
+//! limits, and what becomes of limits that cannot be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::needs::needs;
+use crate::support::{Bundle, Case, Test, Value, json, leaks, test, until};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!("memory", who_eats_too_much_memory_is_killed).needs(needs![controller("memory")]),
+        test!("memory", a_limit_too_low_for_init_is_told)
+            .needs(needs![controller("memory"), minke]),
+        test!("pids", one_process_more_than_the_limit_is_refused).needs(needs![controller("pids")]),
+        test!("cpu", who_uses_up_the_quota_is_throttled).needs(needs![controller("cpu")]),
+        test!("cpu", only_the_cpus_of_the_cpuset_are_there).needs(needs![controller("cpuset")]),
+        test!("cpu", shares_are_weights).needs(needs![controller("cpu")]),
+        test!("D3", a_device_is_denied_and_allowed),
+        test!("G2", nonsense_is_refused)
+            .may_fail_on("runc 1.1", "takes some of it")
+            .may_fail_on("crun", "takes some of it"),
+        test!("G2", cpus_that_are_not_there_are_told).needs(needs![controller("cpuset")]),
+        test!("G5", unified_files_are_written).needs(needs![cgroup2]),
+        test!("G5", unified_without_its_controller_fails).needs(needs![cgroup2]),
+        test!("G5", unified_fails_on_v1).needs(needs![cgroup1]).may_fail_on("crun", "ignores it"),
+        test!("G6", what_only_v1_has_fails_on_v2)
+            .needs(needs![cgroup2])
+            .may_fail_on("crun", "ignores it"),
+        test!("G7", a_device_without_weights_is_refused)
+            .may_fail_on("runc 1.1", "ignores it")
+            .may_fail_on("crun", "ignores it"),
+        test!("cgroups", a_read_only_cgroup_mount_is_told).may_fail_on("crun", "other words"),
+        test!("cgroups", a_missing_controller_is_told).may_fail_on("crun", "other words"),
+    ]
+}
+
+fn limited(case: &Case, resources: Value) -> Bundle<'_> {
+    case.bundle().set("/linux/resources", resources)
+}
+
+/// A file of the container's cgroup; `v1` or `v2` is its name.
+fn file(bundle: &Bundle<'_>, controller: &str, v1: &str, v2: &str) -> PathBuf {
+    let text = fs::read_to_string(format!("/proc/{}/cgroup", bundle.pid())).unwrap();
+    let root = Path::new("/sys/fs/cgroup");
+    let of = |start: &str| {
+        let path = text.lines().find_map(|line| line.split_once(start)).unwrap().1;
+        path.trim_start_matches('/').to_owned()
+    };
+    if root.join("cgroup.procs").exists() {
+        return root.join(of("0::")).join(v2);
+    }
+    root.join(controller).join(of(&format!(":{controller}:"))).join(v1)
+}
+
+/// "limit: sets limit of memory usage": by SIGKILL, which is 137.
+fn who_eats_too_much_memory_is_killed(case: &Case) {
+    let memory = json!({"memory": {"limit": 16 << 20, "swap": 16 << 20}});
+    let bundle = limited(case, memory).sh("x=x; while :; do x=$x$x; done");
+    bundle.run().exits(137).prints("");
+    // Just less is no reason.
+    limited(case, json!({"memory": {"limit": 64 << 20}})).sh("echo ran").run().ok().prints("ran\n");
+}
+
+/// Whether the kernel refuses the limit or kills init by it.
+fn a_limit_too_low_for_init_is_told(case: &Case) {
+    let output = limited(case, json!({"memory": {"limit": 4096, "swap": 4096}})).run();
+    let told = ["OOM-killed (memory limit too low?)", "unable to set memory limit to 4096"];
+    assert_ne!(output.code(), 0, "{output}");
+    assert!(told.iter().any(|words| output.stderr.contains(words)), "{output}");
+    case.leaves_nothing();
+}
+
+/// "limit: specifies the maximum number of tasks in the cgroup".
+fn one_process_more_than_the_limit_is_refused(case: &Case) {
+    let script = "(while :; do sleep 1000 & done) 2>/dev/null; echo full; while :; do read x </dev/zero; done";
+    let bundle = limited(case, json!({"pids": {"limit": 50}})).sh(script);
+    let created = bundle.started();
+    until("the last fork", || created.stdout_by_now() == "full\n");
+    let held = fs::read_to_string(file(&bundle, "pids", "pids.max", "pids.max")).unwrap();
+    assert_eq!(held.trim(), "50");
+    let events = fs::read_to_string(file(&bundle, "pids", "pids.events", "pids.events")).unwrap();
+    assert_ne!(events.lines().next(), Some("max 0"), "{events}");
+    // All but the shell that was refused.
+    assert_eq!(leaks::processes(case).len(), 49);
+}
+
+/// "quota: allowed CPU time in each period".
+fn who_uses_up_the_quota_is_throttled(case: &Case) {
+    let cpu = json!({"cpu": {"quota": 2000, "period": 20000}});
+    let bundle = limited(case, cpu).sh("while :; do :; done");
+    bundle.started();
+    let stat = file(&bundle, "cpu", "cpu.stat", "cpu.stat");
+    until("throttling", || {
+        let text = fs::read_to_string(&stat).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
+        line.unwrap().parse::<u32>().unwrap() > 3
+    });
+}
+
+/// "cpus: list of CPUs in the cpuset".
+fn only_the_cpus_of_the_cpuset_are_there(case: &Case) {
+    let script = "grep -E 'Cpus_allowed_list|Mems_allowed_list' /proc/self/status";
+    let bundle = limited(case, json!({"cpu": {"cpus": "0", "mems": "0"}})).sh(script);
+    bundle.run().ok().prints("Cpus_allowed_list:\t0\nMems_allowed_list:\t0\n");
+}
+
+/// 1024 is what all have who do not ask.
+fn shares_are_weights(case: &Case) {
+    let v2 = Path::new("/sys/fs/cgroup/cgroup.procs").exists();
+    for (shares, weight) in [(2, 1), (1024, 100), (262_144, 10_000)] {
+        let bundle = limited(case, json!({"cpu": {"shares": shares}}));
+        bundle.create().ok();
+        let held = fs::read_to_string(file(&bundle, "cpu", "cpu.shares", "cpu.weight")).unwrap();
+        assert_eq!(held.trim(), if v2 { weight } else { shares }.to_string());
+        bundle.delete_force().ok();
+    }
+}
+
+/// "devices: configures the allowed device list", in its order.
+fn a_device_is_denied_and_allowed(case: &Case) {
+    let ask = |rules: Value| {
+        let capabilities = json!(["CAP_MKNOD"]);
+        let sets =
+            json!({"bounding": capabilities, "effective": capabilities, "permitted": capabilities});
+        let script = "mknod /kmsg c 1 11; (: > /kmsg) 2>/dev/null && echo yes || echo no; : > /dev/null && echo null";
+        let bundle = limited(case, json!({"devices": rules}));
+        bundle.set("/process/capabilities", sets).sh(script).run().ok().stdout
+    };
+    let deny = json!({"allow": false, "access": "rwm"});
+    let kmsg = |access: &str| json!({"allow": true, "type": "c", "major": 1, "minor": 11, "access": access});
+    assert_eq!(ask(json!([deny])), "no\nnull\n");
+    assert_eq!(ask(json!([deny, kmsg("w")])), "yes\nnull\n");
+    assert_eq!(ask(json!([deny, kmsg("r")])), "no\nnull\n");
+    assert_eq!(ask(json!([kmsg("w"), deny])), "no\nnull\n");
+}
+
+/// With the field's name, and nothing is made.
+fn nonsense_is_refused(case: &Case) {
+    for (field, resources) in [
+        ("memory.limit", json!({"memory": {"limit": -5}})),
+        ("memory.swap", json!({"memory": {"limit": 8 << 20, "swap": 4096}})),
+        ("memory.swap", json!({"memory": {"swap": 4096}})),
+        ("memory.limit", json!({"memory": {"limit": "much"}})),
+        ("cpu.period", json!({"cpu": {"period": 5}})),
+        ("cpu.quota", json!({"cpu": {"quota": 5}})),
+        ("cpu.idle", json!({"cpu": {"idle": 7}})),
+        ("blockIO.weight", json!({"blockIO": {"weight": 5}})),
+        ("blockIO.weight", json!({"blockIO": {"weight": 1001}})),
+        (
+            "hugepageLimits[0].pageSize",
+            json!({"hugepageLimits": [{"pageSize": "../x", "limit": 1}]}),
+        ),
+        ("devices[0].access", json!({"devices": [{"allow": true, "type": "c", "access": "x"}]})),
+        ("devices[0].type", json!({"devices": [{"allow": true, "type": "z", "access": "r"}]})),
+        (
+            "devices[0].major",
+            json!({"devices": [{"allow": true, "type": "c", "major": 5000, "access": "r"}]}),
+        ),
+    ] {
+        let output = limited(case, resources).create().fails();
+        output.says(&format!("linux.resources.{field}"));
+        case.leaves_nothing();
+    }
+}
+
+/// Which file, what value, and what there is.
+fn cpus_that_are_not_there_are_told(case: &Case) {
+    limited(case, json!({"cpu": {"cpus": "4000"}})).create().fails().says("cpuset.cpus");
+    case.leaves_nothing();
+}
+
+/// "unified: cgroup v2 parameters to be used".
+fn unified_files_are_written(case: &Case) {
+    let bundle = limited(case, json!({"unified": {"cgroup.max.depth": "3"}}));
+    bundle.create().ok();
+    assert_eq!(fs::read_to_string(file(&bundle, "", "", "cgroup.max.depth")).unwrap().trim(), "3");
+}
+
+/// "the runtime MUST generate an error" if the controller is not there.
+fn unified_without_its_controller_fails(case: &Case) {
+    let output = limited(case, json!({"unified": {"nothing.max": "3"}})).create().fails();
+    output.says("controller \"nothing\" not available");
+    case.leaves_nothing();
+}
+
+/// It is of v2 alone.
+fn unified_fails_on_v1(case: &Case) {
+    limited(case, json!({"unified": {"memory.high": "max"}})).create().fails();
+    case.leaves_nothing();
+}
+
+/// "If the runtime cannot convert … MUST generate an error".
+fn what_only_v1_has_fails_on_v2(case: &Case) {
+    limited(case, json!({"network": {"classID": 5}})).create().fails();
+    case.leaves_nothing();
+}
+
+/// "You MUST specify at least one of weight or leafWeight".
+fn a_device_without_weights_is_refused(case: &Case) {
+    limited(case, json!({"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}}))
+        .create()
+        .fails();
+    limited(case, json!({"rdma": {"mlx5_0": {}}})).create().fails();
+    case.leaves_nothing();
+}
+
+/// As in a container that has no right to make others.
+fn a_read_only_cgroup_mount_is_told(case: &Case) {
+    let bundle = case.bundle();
+    let script = "mount --make-rprivate / && for dir in /sys/fs/cgroup /sys/fs/cgroup/*/; do
+        mountpoint -q $dir && mount -o remount,bind,ro $dir; done; true";
+    bundle.launch("create", &[]).after(script).run().fails().tells("read-only file system");
+    case.leaves_nothing();
+}
+
+/// No machine has this one.
+fn a_missing_controller_is_told(case: &Case) {
+    limited(case, json!({"rdma": {"mlx5_0": {"hcaHandles": 3}}})).create().fails().says("rdma");
+    case.leaves_nothing();
+}
