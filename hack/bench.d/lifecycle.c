@@ -4,6 +4,7 @@
 //
 // BUNDLE's program ends at once, SLEEPER's does not end by itself. COMMAND is a runtime with its global options, separated by spaces.
 // It sees what an engine's shim sees: it is the subreaper, so the container's init becomes its child, and it waits for its death.
+// A runtime whose name ends in +seccomp gets the bundles whose names do.
 // A runtime that fails its first life is named and left out; one that has no exec yet shows a dash there.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -102,6 +103,13 @@ static long resident(pid_t pid) {
   return kib;
 }
 
+static const char *bundle_for(struct runtime *r, const char *bundle) {
+  static char path[4096];
+  const char *suffix = strchr(r->name, '+');
+  snprintf(path, sizeof path, "%s%s", bundle, suffix ? suffix : "");
+  return path;
+}
+
 // One life; returns what failed, or NULL.
 static const char *life(struct runtime *r, const char *bundle, const char *id, double took[PHASES]) {
   struct rusage usage = {0};
@@ -132,7 +140,7 @@ static void lives(const char *bundle) {
       double took[PHASES];
       char id[64];
       snprintf(id, sizeof id, "bench-%d-%s-%d", getpid(), r->name, round + WARM_UP);
-      const char *failed = life(r, bundle, id, took);
+      const char *failed = life(r, bundle_for(r, bundle), id, took);
       for (int phase = CREATE; !failed && phase <= LIFE; phase++) keep(r, phase, round, took[phase]);
       if (!failed) continue;
       printf("%s: %s failed: %s\n", r->name, failed, last_error());
@@ -152,7 +160,7 @@ static void visits(const char *sleeper) {
   for (int i = 0; i < runtimes; i++) {
     struct runtime *r = &runtime[i];
     snprintf(id[i], sizeof *id, "bench-%d-%s", getpid(), r->name);
-    if (command(r, NULL, "create", "--bundle", sleeper, "--pid-file", pid_file, id[i], NULL) < 0 || command(r, NULL, "start", id[i], NULL) < 0)
+    if (command(r, NULL, "create", "--bundle", bundle_for(r, sleeper), "--pid-file", pid_file, id[i], NULL) < 0 || command(r, NULL, "start", id[i], NULL) < 0)
       printf("%s: create and start of the sleeper failed: %s\n", r->name, last_error());
     init[i] = pid_of_init();
     can_exec[i] = command(r, NULL, "exec", id[i], "/bin/true", NULL) >= 0;
