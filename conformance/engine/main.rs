@@ -18,6 +18,7 @@
 mod breakout;
 mod buildah;
 mod containerd;
+mod cri;
 mod docker;
 mod place;
 mod podman;
@@ -45,6 +46,7 @@ fn sections() -> Vec<Section> {
         userns::section(),
         breakout::section(),
         containerd::section(),
+        cri::section(),
         podman::section(),
         rootless::section(),
         buildah::section(),
