@@ -22,6 +22,7 @@ pub(super) fn tests() -> Vec<Test> {
         test!("S2", an_agent_that_closes_at_once_leaves_nothing).needs(needs![minke]),
         test!("S3", metadata_without_a_path_is_refused).needs(needs![minke]),
         test!("seccomp", notify_is_refused_where_it_would_deadlock).needs(needs![minke]),
+        test!("seccomp", an_agent_answers_for_exec).needs(needs![minke]),
         test!("S2", a_path_is_ignored_without_notify),
     ]
 }
@@ -197,4 +198,16 @@ fn a_path_is_ignored_without_notify(case: &Case) {
     let mut profile = but(json!([{"names": ["umask"], "action": "SCMP_ACT_ERRNO"}]));
     profile["listenerPath"] = json!("/no/such/agent");
     assert_eq!(probing(case, &profile, &["once", "110"]).outcome(), "0\n");
+}
+
+/// A connection and a state for each process; that of the container is running.
+fn an_agent_answers_for_exec(case: &Case) {
+    let _agent = start(case, &["value", "4711"]);
+    let bundle = probing(case, &notify(case, &["getppid"]), &[]).running();
+    let exec = ["exec", &bundle.id, "/probe", "once", "110"];
+    case.runtime(exec).run().ok().prints("4711\n");
+    let told: Value = serde_json::from_str(case.read("told").lines().last().unwrap()).unwrap();
+    assert_eq!(told["state"]["status"], "running");
+    assert_ne!(told["pid"], told["state"]["pid"]);
+    bundle.end();
 }

@@ -24,6 +24,7 @@ pub(super) fn tests() -> Vec<Test> {
         test!("seccomp", create_and_start_are_not_under_the_filter),
         test!("seccomp", the_debug_log_has_flags_and_unknown_names).needs(needs![minke]),
         test!("seccomp", an_empty_profile_is_none),
+        test!("seccomp", exec_has_the_filter_of_its_container),
     ]
 }
 
@@ -274,4 +275,17 @@ fn the_debug_log_has_flags_and_unknown_names(case: &Case) {
 /// disabled".
 fn an_empty_profile_is_none(case: &Case) {
     assert!(status(probing(case, &json!({}), &[])).contains("Seccomp:\t0"));
+}
+
+/// With and without privileges that it takes to load one.
+fn exec_has_the_filter_of_its_container(case: &Case) {
+    for no_new_privileges in [false, true] {
+        let refuse =
+            but(json!([{"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 77}]));
+        let bundle = probing(case, &refuse, &[])
+            .set("/process/noNewPrivileges", json!(no_new_privileges))
+            .running();
+        case.runtime(["exec", &bundle.id, "/probe", "once", "110"]).run().ok().prints("-77\n");
+        bundle.end();
+    }
 }
