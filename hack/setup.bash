@@ -63,6 +63,48 @@ release_binary() {
     printf '%s\n' "$binary"
 }
 
+# in_view VIEW COMMAND…: runs the command where /sys/fs/cgroup looks so; the floor is told the hierarchies.
+# shellcheck disable=SC2016 # the shell in the new namespace is to expand it
+in_view() {
+    local view=$1
+    shift
+    case $view in
+    host) FLOOR_CGROUPS=$(mounts cgroup,cgroup2 | paste -sd:) "$@" ;;
+    v2)
+        FLOOR_CGROUPS=/sys/fs/cgroup unshare --mount bash -Eeuo pipefail -c '
+            mount --make-rprivate /
+            umount --recursive /sys/fs/cgroup
+            mount -t cgroup2 cgroup2 /sys/fs/cgroup
+            exec "$@"' in_view "$@"
+        ;;
+    legacy)
+        FLOOR_CGROUPS=$(mounts cgroup | paste -sd:) unshare --mount bash -Eeuo pipefail -c '
+            mount --make-rprivate /
+            umount --recursive /sys/fs/cgroup
+            mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
+            for directory in ${FLOOR_CGROUPS//:/ }; do
+                controllers=${directory##*/}
+                mkdir "$directory"
+                mount -t cgroup -o "${controllers/#systemd/none,name=systemd}" cgroup "$directory"
+            done
+            exec "$@"' in_view "$@"
+        ;;
+    *) die "no such view: $view" ;;
+    esac
+}
+
+# mounts TYPES: where the cgroup hierarchies of these types are.
+mounts() { findmnt --raw --noheadings --types "$1" --output TARGET | grep ^/sys/fs/cgroup || true; }
+
+# has_view VIEW: can this machine give it, and is it another than the machine as it is?
+has_view() {
+    case $1 in
+    host) true ;;
+    v2) [[ -n $(mounts cgroup) ]] ;;
+    legacy) [[ -n $(mounts cgroup) && -n $(mounts cgroup2) ]] ;;
+    esac
+}
+
 # make_rootfs DIR: a root filesystem of busybox.
 make_rootfs() {
     need busybox=busybox-static
