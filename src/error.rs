@@ -48,6 +48,10 @@ pub(crate) enum Error {
     #[error("{doing}: {}", words(*.source))]
     Os { doing: String, source: Errno },
 
+    /// The same, where it is known what the user can do about it.
+    #[error("{doing}: {why}")]
+    Advised { doing: String, why: String, errno: Option<Errno>, hint: String },
+
     /// The container's init failed at a step.
     #[error("unable to start container process: {what}")]
     Init { step: &'static str, what: String, errno: Option<Errno> },
@@ -77,6 +81,16 @@ impl Error {
         Self::Os { doing: doing.into(), source }
     }
 
+    /// [`Error::os`] with advice.
+    pub(crate) fn advised(doing: impl Into<String>, errno: Errno, hint: impl Into<String>) -> Self {
+        Self::Advised {
+            doing: doing.into(),
+            why: words(errno),
+            errno: Some(errno),
+            hint: hint.into(),
+        }
+    }
+
     /// A stable name for this kind of failure, for the JSON log.
     pub(crate) fn code(&self) -> &'static str {
         match self {
@@ -87,7 +101,7 @@ impl Error {
             Self::Exists { .. } => "exists",
             Self::InvalidId { .. } => "invalid-id",
             Self::WrongStatus { .. } => "wrong-status",
-            Self::Os { .. } => "os",
+            Self::Os { .. } | Self::Advised { .. } => "os",
             Self::Init { .. } => "init",
             Self::Hook { .. } => "hook",
             Self::Broken { .. } => "broken",
@@ -106,6 +120,7 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<&str> {
         match self {
             Self::Usage { hint, .. } => hint.as_deref(),
+            Self::Advised { hint, .. } if !hint.is_empty() => Some(hint),
             _ => None,
         }
     }
@@ -114,7 +129,9 @@ impl Error {
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
             Self::Os { source, .. } => Some(source.raw_os_error()),
-            Self::Init { errno, .. } => errno.map(Errno::raw_os_error),
+            Self::Init { errno, .. } | Self::Advised { errno, .. } => {
+                errno.map(Errno::raw_os_error)
+            }
             _ => None,
         }
     }

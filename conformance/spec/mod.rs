@@ -19,6 +19,7 @@ mod process;
 mod rootfs;
 mod state;
 mod sysctl;
+mod user_namespaces;
 
 use crate::support::Test;
 
@@ -42,6 +43,7 @@ pub(crate) fn tests() -> Vec<Test> {
         rootfs::tests(),
         state::tests(),
         sysctl::tests(),
+        user_namespaces::tests(),
     ]
     .concat()
 }

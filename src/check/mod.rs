@@ -56,11 +56,7 @@ fn names(config: &Config) -> Result<()> {
 
 fn supported_linux(config: &Config) -> Result<()> {
     let linux = config.linux();
-    let wanted = [
-        ("linux.uidMappings", !linux.uid_mappings.is_empty()),
-        ("linux.gidMappings", !linux.gid_mappings.is_empty()),
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-    ];
+    let wanted = [("linux.intelRdt", linux.intel_rdt.is_some())];
     refuse(&wanted)
 }
 

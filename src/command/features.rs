@@ -29,7 +29,7 @@ const HOOKS: &[&str] =
     &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
 /// Sorted.
-const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time", "uts"];
+const NAMESPACES: &[&str] = &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"];
 
 /// Annotations of a config that change what the runtime does on the host, so
 /// that an engine must not take them over from an image. The list may be longer
@@ -127,7 +127,7 @@ impl Linux {
             selinux: Enabled { enabled: true },
             intel_rdt: Enabled { enabled: false },
             memory_policy: MemoryPolicy { modes: names(MEMORY_MODES), flags: names(MEMORY_FLAGS) },
-            mount_extensions: MountExtensions { idmap: Enabled { enabled: false } },
+            mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
             net_devices: Enabled { enabled: true },
         }
     }

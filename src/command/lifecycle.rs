@@ -46,6 +46,11 @@ fn request(global: &Global, matches: &Matches, detach: bool) -> Result<Request> 
         no_new_keyring: matches.flag("no-new-keyring"),
         preserve_fds: preserve_fds(matches)?,
         detach,
+        rootless: match global.rootless {
+            cli::Rootless::Auto => None,
+            cli::Rootless::Yes => Some(true),
+            cli::Rootless::No => Some(false),
+        },
         cgroup_manager: match global.cgroup_manager {
             cli::CgroupManager::Cgroupfs => CgroupManager::Cgroupfs,
             cli::CgroupManager::Systemd => CgroupManager::Systemd,

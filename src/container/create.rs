@@ -13,7 +13,7 @@ use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::link::parent::{Init, launch};
-use crate::plan::namespaces::{CLONE_NEWPID, Join};
+use crate::plan::namespaces::{CLONE_NEWPID, CLONE_NEWUSER, Join};
 use crate::plan::{self, Handles, NewContainer, Plan};
 use crate::seccomp::Filter;
 use crate::spec::{Config, Resources};
@@ -44,6 +44,8 @@ pub(crate) struct Request {
     /// The container stays when the command ends: `create`, `run --detach`.
     pub(crate) detach: bool,
     pub(crate) cgroup_manager: CgroupManager,
+    /// `--rootless`, where it is not `auto`.
+    pub(crate) rootless: Option<bool>,
 }
 
 /// Who makes the container's cgroups.
@@ -106,8 +108,9 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     undo.push(|| warn(cgroups.remove()));
     let start = container.bind_start()?;
     phases.done("state directory and cgroups");
-    let tasks = std::mem::take(&mut entrance.tasks);
-    let mut handles = Handles { proc, namespaces, tasks, start: Some(start), root: None, console };
+    let (tasks, sources) = (std::mem::take(&mut entrance.tasks), plan::Sources::default());
+    let start = Some(start);
+    let mut handles = Handles { proc, namespaces, tasks, sources, start, root: None, console };
 
     hide_from(&before_clone)?;
     let mut init =
@@ -207,6 +210,7 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         capabilities: own_capabilities()?,
         listen_fds,
         cgroup_view: cgroups.view()?,
+        rootless: request.rootless.unwrap_or_else(is_rootless),
     };
     let mut plan = plan::for_init(config, &options)?;
     if let Some(filter) = &mut plan.process.filter {
@@ -431,6 +435,14 @@ fn std_error(doing: String, error: &std::io::Error) -> Error {
         Some(errno) => Error::os(doing, Errno::from_raw_os_error(errno)),
         None => Error::Broken { what: doing, why: error.to_string() },
     }
+}
+
+/// A user, or root of a user namespace: neither has all of root's rights.
+pub(super) fn is_rootless() -> bool {
+    /// `PROC_USER_INIT_INO` of the kernel.
+    const INITIAL: u64 = 0xefff_fffd;
+    let own = crate::sys::fs::stat(namespace::own_path(CLONE_NEWUSER));
+    !crate::sys::geteuid().is_root() || own.is_ok_and(|stat| stat.st_ino != INITIAL)
 }
 
 pub(super) fn own_capabilities() -> Result<u64> {

@@ -137,6 +137,7 @@ fn enter<'p>(
         entrance.replace_v2(Cgroups::enter_beside(pid)?);
     }
     let mut handles = Handles {
+        sources: plan::Sources::default(),
         proc: open_proc()?,
         namespaces: copies(plan.namespaces.join.len()).doing(|| "copy a descriptor")?,
         tasks: std::mem::take(&mut entrance.tasks),

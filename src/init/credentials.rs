@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::step::{Done, Step, at, failure};
 use crate::plan::credentials::Capabilities;
-use crate::plan::{Handles, Plan, Process};
+use crate::plan::{Handles, Plan, Process, User};
 use crate::sys::fs::{Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, major, minor};
 use crate::sys::process::{chdir, setrlimit, umask};
 use crate::sys::thread::{
@@ -25,7 +25,11 @@ pub(super) fn oom_score_adj(plan: &Plan, handles: &Handles) -> Done {
     let file =
         super::resolve::below(handles.proc.as_fd(), c"self/oom_score_adj", OFlags::WRONLY, flags);
     let file = at(Step::OomScoreAdj, 0, file)?;
-    at(Step::OomScoreAdj, 1, io::write(&file, score.as_bytes())).map(drop)
+    match io::write(&file, score.as_bytes()) {
+        // A user may not go below what it has.
+        Err(Errno::ACCESS) if plan.rootless => Ok(()),
+        other => at(Step::OomScoreAdj, 1, other).map(drop),
+    }
 }
 
 /// Limits, ids, capabilities and the working directory, in the order in which
@@ -77,7 +81,11 @@ pub(super) fn give_up_admin(process: &Process) -> Result<()> {
 fn become_user(plan: &Plan) -> Done {
     let who = &plan.process.credentials;
     let (uid, gid) = (Uid::from_raw(who.uid), Gid::from_raw(who.gid));
-    at(Step::Groups, 0, set_thread_groups(&who.groups))?;
+    match set_thread_groups(&who.groups) {
+        // Denied in this user namespace (`/proc/PID/setgroups`).
+        Err(Errno::PERM) if who.groups.is_empty() && plan.namespaces.user != User::Own => {}
+        other => at(Step::Groups, 0, other)?,
+    }
     at(Step::Ids, 0, set_thread_res_gid(gid, gid, gid))?;
     at(Step::Ids, 1, set_thread_res_uid(uid, uid, uid))
 }

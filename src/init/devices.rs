@@ -3,13 +3,14 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::resolve;
+use super::resolve::{self, PathBuffer};
 use super::step::{Done, Step, at};
 use crate::plan::{NewContainer, Node};
 use crate::sys::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, major, makedev, minor, mknodat,
     openat, symlinkat, unlinkat,
 };
+use crate::sys::mount::{self, FdPath, MountFlags};
 use crate::sys::{Errno, Result};
 
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime-linux.md#dev-symbolic-links>
@@ -28,7 +29,8 @@ pub(super) fn make_all(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     }
     let dev = at(Step::Dev, 0, resolve::make_directory(root, c"dev", 0o755))?;
     for (index, node) in plan.rootfs.devices.iter().enumerate() {
-        at(Step::Device, index, make(node, root, dev.as_fd()))?;
+        let bind = plan.rootfs.bind_devices && node.kind != FileType::Fifo;
+        at(Step::Device, index, make(node, bind, root, dev.as_fd()))?;
     }
     for (target, name) in LINKS {
         at(Step::DevLink, 0, link(target, dev.as_fd(), name))?;
@@ -37,7 +39,7 @@ pub(super) fn make_all(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     Ok(())
 }
 
-fn make(node: &Node, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
+fn make(node: &Node, bind: bool, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
     let parent: OwnedFd;
     let (parent, name) = match node.path.to_bytes().strip_prefix(b"dev/") {
         Some(name) if !name.contains(&b'/') => {
@@ -50,6 +52,9 @@ fn make(node: &Node, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
             (parent.as_fd(), name)
         }
     };
+    if bind {
+        return bind_node(node, parent, name);
+    }
     let device = makedev(node.major, node.minor);
     match mknodat(parent, name, node.kind, Mode::from_raw_mode(node.mode), device) {
         Err(Errno::EXIST) => return existing(node, parent, name),
@@ -62,19 +67,45 @@ fn make(node: &Node, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> Result<()> {
     chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
 }
 
+/// The host's node of the same path, at that path of the container.
+fn bind_node(node: &Node, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    let mut path = PathBuffer::new();
+    path.push(b"/")?;
+    path.append(node.path.to_bytes())?;
+    let source = resolve::open_host(path.as_c_str()?)?;
+    if !is_node(node, &source)? {
+        return Err(Errno::NODEV);
+    }
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
+    match openat(parent, name, flags, Mode::from_raw_mode(0o666)) {
+        Ok(_) => {}
+        Err(Errno::EXIST) => return existing(node, parent, name),
+        Err(errno) => return Err(errno),
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = openat(parent, name, flags, Mode::empty())?;
+    match mount::clone_tree(source.as_fd(), false) {
+        Err(Errno::NOSYS) => {
+            let (from, to) = (FdPath::new(source.as_fd()), FdPath::new(target.as_fd()));
+            mount::mount(from.as_c_str(), to.as_c_str(), c"", MountFlags::BIND, None)
+        }
+        tree => mount::attach(tree?.as_fd(), target.as_fd()),
+    }
+}
+
+fn is_node(node: &Node, found: &OwnedFd) -> Result<bool> {
+    let stat = fstat(found)?;
+    let same_kind = FileType::from_raw_mode(stat.st_mode) == node.kind;
+    let same_number = (major(stat.st_rdev), minor(stat.st_rdev)) == (node.major, node.minor);
+    Ok(same_kind && (same_number || node.kind == FileType::Fifo))
+}
+
 /// The image may have the very node already; another file there is an error,
 /// as the spec wants.
 fn existing(node: &Node, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let found =
         openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-    let stat = fstat(&found)?;
-    let same_kind = FileType::from_raw_mode(stat.st_mode) == node.kind;
-    let same_number = (major(stat.st_rdev), minor(stat.st_rdev)) == (node.major, node.minor);
-    if same_kind && (same_number || node.kind == FileType::Fifo) {
-        Ok(())
-    } else {
-        Err(Errno::EXIST)
-    }
+    if is_node(node, &found)? { Ok(()) } else { Err(Errno::EXIST) }
 }
 
 fn link(target: &CStr, dev: BorrowedFd<'_>, name: &CStr) -> Result<()> {

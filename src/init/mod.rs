@@ -27,12 +27,14 @@ pub(crate) mod step;
 mod wait;
 
 use std::convert::Infallible;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::link::wire::{self, MAX_TEXT, Message};
 use crate::plan::process::Terminal;
 use crate::plan::{Handles, NewContainer, Plan, Process};
-use crate::sys::{self, Errno};
+use crate::sys::clone::{CLONE_PARENT, clone_child};
+use crate::sys::process::{Signal, set_parent_process_death_signal};
+use crate::sys::{self, Errno, fd, socket};
 use step::{Done, Failure, Step, at, failure};
 
 /// Whom the init reports to: the command that made it, later `start`.
@@ -74,6 +76,40 @@ pub(crate) fn run(plan: &mut Plan, handles: &mut Handles, mut report: Report) ->
     sys::exit(1)
 }
 
+/// Runs in the process that enters the namespaces for the init, and clones it.
+pub(crate) fn stone(
+    plan: &mut Plan,
+    handles: &mut Handles,
+    report: &Report,
+    parent: &OwnedFd,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> ! {
+    let joined = at(Step::ParentDeath, 0, set_parent_process_death_signal(Some(Signal::KILL)))
+        .and_then(|()| namespaces::join_all(plan, handles));
+    if let Err(failure) = joined {
+        report.failed(&failure);
+        sys::exit(1)
+    }
+    let new = plan.namespaces.new;
+    let socket = report.0.as_fd();
+    let init = clone_child(new | CLONE_PARENT, cgroup, || {
+        let report = fd::move_above(socket, 3).map(Report);
+        sys::fd::close_copy(parent.as_fd());
+        match report {
+            Ok(report) => run(plan, handles, report),
+            Err(_) => sys::exit(1),
+        }
+    });
+    let told = at(Step::SteppingStone, 0, init).and_then(|init| {
+        let born = [u8::from(init.born_in_cgroup)];
+        at(Step::SteppingStone, 1, socket::send_fd(parent.as_fd(), &born, init.pidfd.as_fd()))
+    });
+    if let Err(failure) = told {
+        report.failed(&failure);
+    }
+    sys::exit(0)
+}
+
 /// The child's part of the spec's lifecycle, in its order; `exec` goes the same
 /// way without what is only made for a new container.
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
@@ -83,9 +119,11 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     attributes::affinity(plan)?;
     namespaces::die_with_parent()?;
     attributes::label_keys(plan, handles)?;
-    namespaces::session(plan)?;
     credentials::oom_score_adj(plan, handles)?;
-    namespaces::enter(plan, handles)?;
+    namespaces::hide_unless_mapped_by_a_user(plan)?;
+    namespaces::session()?;
+    namespaces::enter(plan, handles, report)?;
+    namespaces::keyring(plan)?;
     let terminal = match &mut plan.container {
         Some(new) => build(new, plan.process.terminal, handles, report)?,
         None => {
@@ -134,8 +172,8 @@ fn build(
     namespaces::set_names(plan)?;
     namespaces::sysctl(plan, handles)?;
 
-    let root = rootfs::prepare(plan)?;
-    mounts::make_all(plan, root.as_fd())?;
+    let root = rootfs::prepare(plan, &handles.sources)?;
+    mounts::make_all(plan, &handles.sources, root.as_fd())?;
     devices::make_all(plan, root.as_fd())?;
     if plan.pause_after_mounts {
         report.done(Step::Mounted)?;

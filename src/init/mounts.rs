@@ -8,21 +8,24 @@ use super::step::{Done, Failure, Step, Text, at, failure};
 use super::{copy_up, resolve};
 use crate::plan::mounts::legacy_flags;
 use crate::plan::options::Attr;
-use crate::plan::{Bind, Filesystem, Kind, Mount, NewContainer};
+use crate::plan::{Bind, Filesystem, Kind, Mount, NewContainer, Sources};
 use crate::sys::fs::{StatVfsMountFlags, fstat, fstatvfs};
 use crate::sys::mount::{
     self, FdPath, FsMountFlags, FsPickFlags, MountAttr, MountAttrFlags, MountFlags,
     MountPropagationFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, fspick,
 };
-use crate::sys::{Errno, Result, io};
+use crate::sys::{Errno, Result, fd, io};
 
 /// Makes all mounts of the plan, in its order.
-pub(super) fn make_all(plan: &mut NewContainer, root: BorrowedFd<'_>) -> Done {
+pub(super) fn make_all(plan: &mut NewContainer, sources: &Sources, root: BorrowedFd<'_>) -> Done {
     let own_cgroup_namespace = plan.has_cgroup_namespace;
     for (index, mount) in plan.rootfs.mounts.iter_mut().enumerate() {
         let made = match &mount.kind {
-            Kind::Bind(bind) => make_bind(index, mount, bind, root)?,
+            Kind::Bind(bind) => {
+                let source = sources.mounts.get(index).and_then(Option::as_ref);
+                make_bind(index, mount, bind, source, root)?
+            }
             Kind::Filesystem(fs) => make_filesystem(index, mount, fs, root)?,
             Kind::Remount(fs) => remount(index, mount, fs, root)?,
             Kind::Cgroup2 { fallback } => {
@@ -59,10 +62,23 @@ fn set_tree_and_propagation(mount: &Mount, made: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// The host's file or directory, at the container's path.
-fn make_bind(index: usize, mount: &Mount, bind: &Bind, root: BorrowedFd<'_>) -> Done<OwnedFd> {
+fn make_bind(
+    index: usize,
+    mount: &Mount,
+    bind: &Bind,
+    source: Option<&OwnedFd>,
+    root: BorrowedFd<'_>,
+) -> Done<OwnedFd> {
     // A path of the host, which is trusted, links and all.
-    let tree = match mount::clone_path(&bind.source, bind.recursive) {
-        Err(Errno::NOSYS) => return at(Step::Mount, index, legacy_bind(mount, bind, root)),
+    let tree = match source {
+        None => mount::clone_path(&bind.source, bind.recursive),
+        Some(tree) if bind.id_map.is_some() => fd::move_above(tree.as_fd(), 0),
+        Some(source) => mount::clone_tree(source.as_fd(), bind.recursive),
+    };
+    let tree = match tree {
+        Err(Errno::NOSYS) => {
+            return at(Step::Mount, index, legacy_bind(mount, bind, source, root));
+        }
         other => at(Step::Mount, index, other)?,
     };
     let target = at(Step::MountTarget, index, bind_target(mount, tree.as_fd(), root))?;
@@ -92,8 +108,16 @@ fn bind_target(mount: &Mount, source: BorrowedFd<'_>, root: BorrowedFd<'_>) -> R
 }
 
 /// With mount(2), for kernels before 5.2.
-fn legacy_bind(mount: &Mount, bind: &Bind, root: BorrowedFd<'_>) -> Result<OwnedFd> {
-    let source = resolve::open_host(&bind.source)?;
+fn legacy_bind(
+    mount: &Mount,
+    bind: &Bind,
+    source: Option<&OwnedFd>,
+    root: BorrowedFd<'_>,
+) -> Result<OwnedFd> {
+    let source = match source {
+        Some(source) => fd::move_above(source.as_fd(), 0)?,
+        None => resolve::open_host(&bind.source)?,
+    };
     let target = bind_target(mount, source.as_fd(), root)?;
     refuse_target(mount, target.as_fd(), root)?;
     only_procfs_at_proc(mount, source.as_fd())?;

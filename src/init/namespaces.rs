@@ -1,23 +1,31 @@
 //! Namespaces, and what belongs to them: names, parameters, keys.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use super::step::{Done, Step, at};
-use crate::plan::namespaces::CLONE_NEWNET;
-use crate::plan::{Handles, INIT_NAME, NewContainer, Plan};
-use crate::sys::fs::{Mode, OFlags, ResolveFlags};
+use super::Report;
+use super::step::{Done, Step, at, failure};
+use crate::plan::namespaces::{CLONE_NEWNET, CLONE_NEWTIME, CLONE_NEWUSER, Join};
+use crate::plan::{Handles, INIT_NAME, NewContainer, Plan, User};
+use crate::sys::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, openat};
 use crate::sys::process::{
     DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
 };
-use crate::sys::thread::set_name;
-use crate::sys::{Errno, io, keyring, namespace, netdevice, system};
+use crate::sys::thread::{set_name, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use crate::sys::{Errno, io, keyring, namespace, netdevice, socket, system};
 
-/// Until the runtime has written down that we exist, we die with it. Nor may
-/// a process of a joined namespace look into us: our memory and descriptors
-/// are the host's until exec.
+/// Until the runtime has written down that we exist, we die with it.
 pub(super) fn die_with_parent() -> Done {
     at(Step::ParentDeath, 0, set_parent_process_death_signal(Some(Signal::KILL)))?;
-    at(Step::ParentDeath, 2, set_name(INIT_NAME))?;
+    at(Step::ParentDeath, 2, set_name(INIT_NAME))
+}
+
+/// An ordinary user can only write the ids of a process that it may look into;
+/// then this comes right after.
+pub(super) fn hide_unless_mapped_by_a_user(plan: &Plan) -> Done {
+    if plan.privileged || plan.namespaces.user == User::Own { hide() } else { Ok(()) }
+}
+
+fn hide() -> Done {
     at(Step::ParentDeath, 1, set_dumpable_behavior(DumpableBehavior::NotDumpable))
 }
 
@@ -28,12 +36,16 @@ pub(super) fn outlive_parent() -> Done {
     at(Step::ParentDeath, 3, set_parent_process_death_signal(None))
 }
 
-/// A session of its own, and a session keyring: the container must not have
-/// the terminal or the keys of who started it.
-pub(super) fn session(plan: &Plan) -> Done {
+/// A session of its own: the container must not have the terminal of who
+/// started it.
+pub(super) fn session() -> Done {
     // Until the program has its own, modes are meant as they are written.
     umask(Mode::empty());
-    at(Step::Session, 0, setsid())?;
+    at(Step::Session, 0, setsid()).map(drop)
+}
+
+/// A session keyring: the container must not have the keys of who started it.
+pub(super) fn keyring(plan: &Plan) -> Done {
     let Some(name) = &plan.keyring else { return Ok(()) };
     match keyring::join_session(name) {
         // Kernels without keys, and filters that hide them, have none to leak.
@@ -44,17 +56,107 @@ pub(super) fn session(plan: &Plan) -> Done {
 }
 
 /// Enters the namespaces that the plan joins, and readies the new ones.
-pub(super) fn enter(plan: &Plan, handles: &Handles) -> Done {
-    for (index, (join, fd)) in plan.namespaces.join.iter().zip(&handles.namespaces).enumerate() {
-        at(Step::JoinNamespace, index, namespace::setns(fd.as_fd(), join.kind))?;
+pub(super) fn enter(plan: &Plan, handles: &mut Handles, report: &Report) -> Done {
+    if !plan.namespaces.stepping_stone {
+        join_all(plan, handles)?;
+    }
+    if plan.namespaces.user != User::Own {
+        of_user(plan, handles, report)?;
     }
     if plan.unshare_cgroup != 0 {
         at(Step::CgroupNamespace, 0, namespace::unshare(plan.unshare_cgroup))?;
     }
-    if plan.namespaces.new & CLONE_NEWNET != 0 {
+    if plan.namespaces.makes(CLONE_NEWNET) {
         at(Step::Loopback, 0, netdevice::loopback_up())?;
     }
     Ok(())
+}
+
+/// Those of the host are entered with its root's rights, before the user
+/// namespace; what refuses them belongs to that, and is entered after it.
+pub(super) fn join_all(plan: &Plan, handles: &Handles) -> Done {
+    let joins = || plan.namespaces.join.iter().zip(&handles.namespaces).enumerate();
+    if !matches!(plan.namespaces.user, User::Joined(_)) {
+        return joins().try_for_each(|(index, (join, fd))| {
+            at(Step::JoinNamespace, index, namespace::setns(fd.as_fd(), join.kind))
+        });
+    }
+    let mut refused = 0;
+    for (index, (join, fd)) in joins().filter(|(_, (join, _))| join.kind != CLONE_NEWUSER) {
+        match namespace::setns(fd.as_fd(), join.kind) {
+            Err(Errno::PERM) => refused |= join.kind,
+            other => at(Step::JoinNamespace, index, other)?,
+        }
+    }
+    let enter = |(index, (join, fd)): (usize, (&Join, &OwnedFd))| {
+        at(Step::JoinNamespace, index, namespace::setns(fd.as_fd(), join.kind))
+    };
+    joins().filter(|(_, (join, _))| join.kind == CLONE_NEWUSER).try_for_each(enter)?;
+    joins().filter(|(_, (join, _))| join.kind & refused != 0).try_for_each(enter)
+}
+
+/// Becomes root of the user namespace and makes the others in its name.
+fn of_user(plan: &Plan, handles: &mut Handles, report: &Report) -> Done {
+    let planned = &plan.namespaces;
+    if matches!(planned.user, User::New(_)) {
+        report.wait(Step::UserNamespace)?;
+        if plan.opens_sources {
+            receive_sources(plan, handles, report)?;
+        }
+    }
+    if planned.unshare & CLONE_NEWTIME != 0 {
+        time_namespace(plan, handles)?;
+    }
+    // Where setgroups(2) is denied, the groups are the user's own.
+    match set_thread_groups(&[]) {
+        Err(Errno::PERM) => {}
+        other => at(Step::BecomeRoot, 0, other)?,
+    }
+    let (uid, gid) = (Uid::ROOT, Gid::ROOT);
+    at(Step::BecomeRoot, 1, set_thread_res_gid(gid, gid, gid))?;
+    at(Step::BecomeRoot, 2, set_thread_res_uid(uid, uid, uid))?;
+    hide()?;
+    let rest = planned.unshare & !CLONE_NEWTIME;
+    if rest != 0 {
+        at(Step::Unshare, 0, namespace::unshare(rest))?;
+    }
+    // A change of ids clears it.
+    at(Step::ParentDeath, 0, set_parent_process_death_signal(Some(Signal::KILL)))
+}
+
+/// The root first, then what the mounts need, in their order.
+fn receive_sources(plan: &Plan, handles: &mut Handles, report: &Report) -> Done {
+    let receive = |index: usize| {
+        let (_, fd) =
+            at(Step::UserNamespace, index, socket::receive_fd(report.0.as_fd(), &mut [0; 1]))?;
+        fd.map_or_else(|| Err(failure(Step::UserNamespace, index, Errno::PIPE)), Ok)
+    };
+    handles.sources.root = Some(receive(0)?);
+    for (index, mount) in plan.mounts().iter().enumerate() {
+        if mount.needs_source()
+            && let Some(place) = handles.sources.mounts.get_mut(index)
+        {
+            *place = Some(receive(index)?);
+        }
+    }
+    Ok(())
+}
+
+/// Makes the time namespace, sets its offsets while nobody is in it, enters.
+fn time_namespace(plan: &Plan, handles: &Handles) -> Done {
+    at(Step::Unshare, 1, namespace::unshare(CLONE_NEWTIME))?;
+    let open = |path, flags| {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV;
+        super::resolve::below(handles.proc.as_fd(), path, flags, resolve)
+    };
+    if let Some(offsets) = &plan.namespaces.time_offsets {
+        let file = at(Step::TimeOffsets, 0, open(c"self/timens_offsets", OFlags::WRONLY))?;
+        at(Step::TimeOffsets, 1, io::write(&file, offsets.as_bytes()))?;
+    }
+    let path = c"/proc/self/ns/time_for_children";
+    let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = at(Step::TimeOffsets, 2, file)?;
+    at(Step::TimeOffsets, 3, namespace::setns(file.as_fd(), CLONE_NEWTIME))
 }
 
 /// Host and domain name.

@@ -196,6 +196,18 @@ impl PathBuffer {
         Ok(())
     }
 
+    /// Adds bytes as they are.
+    pub(super) fn append(&mut self, part: &[u8]) -> Result<()> {
+        let end = self.len + part.len();
+        if end >= PATH_MAX {
+            return Err(Errno::NAMETOOLONG);
+        }
+        self.bytes[self.len..end].copy_from_slice(part);
+        self.bytes[end] = 0;
+        self.len = end;
+        Ok(())
+    }
+
     pub(super) fn as_c_str(&self) -> Result<&CStr> {
         CStr::from_bytes_with_nul(&self.bytes[..=self.len]).map_err(|_| Errno::INVAL)
     }

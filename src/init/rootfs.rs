@@ -5,22 +5,27 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::resolve;
 use super::step::{Done, Step, at};
-use crate::plan::{Handles, NewContainer, Switch};
+use crate::plan::{Handles, NewContainer, Sources, Switch};
 use crate::sys::fs::{CWD, Mode, OFlags, openat};
 use crate::sys::mount::{
     self, FdPath, MountAttr, MountFlags, MountPropagationFlags as Propagation, UnmountFlags,
     mount_change, unmount,
 };
 use crate::sys::process::{chdir, chroot, fchdir, pivot_root};
-use crate::sys::{Errno, Result};
+use crate::sys::{Errno, Result, fd};
+
+const FLAGS: OFlags =
+    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Cuts the mounts off from the host's and makes the root a mount of its own;
 /// gives its descriptor, by which everything below it is named.
-pub(super) fn prepare(plan: &NewContainer) -> Done<OwnedFd> {
+pub(super) fn prepare(plan: &NewContainer, sources: &Sources) -> Done<OwnedFd> {
     let rootfs = &plan.rootfs;
-    // Opened here: a descriptor of the parent's would name the host's mount.
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = at(Step::Rootfs, 0, openat(CWD, rootfs.path.as_c_str(), flags, Mode::empty()))?;
+    // Opened in this mount namespace: another's would name the host's mount.
+    let directory = match &sources.root {
+        Some(root) => at(Step::Rootfs, 0, fd::move_above(root.as_fd(), 0))?,
+        None => at(Step::Rootfs, 0, openat(CWD, rootfs.path.as_c_str(), FLAGS, Mode::empty()))?,
+    };
     if rootfs.switch == Switch::Chroot {
         return Ok(directory);
     }

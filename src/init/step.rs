@@ -29,6 +29,12 @@ steps! {
     KeyLabel = "key-label",
     Keyring = "keyring",
     OomScoreAdj = "oom-score-adj",
+    /// Waits until the parent has written the ids of the user namespace.
+    UserNamespace = "user-namespace",
+    BecomeRoot = "become-root",
+    Unshare = "unshare",
+    TimeOffsets = "time-offsets",
+    SteppingStone = "stepping-stone",
     JoinNamespace = "join-namespace",
     CgroupNamespace = "cgroup-namespace",
     Loopback = "loopback",

@@ -2,18 +2,21 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::userns;
 use super::wire::{self, MAX_TEXT, Message};
 use super::words::{describe, wait_words};
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::init::{self, Report};
-use crate::plan::namespaces::CLONE_NEWTIME;
+use crate::plan::namespaces::{CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER};
 use crate::plan::net_devices::NetDevice;
-use crate::plan::{Handles, Plan};
+use crate::plan::{Handles, Plan, Sources, User};
 use crate::sys::clone::{Child, clone_child};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use crate::sys::process::{PidfdGetfdFlags, WaitId, WaitIdOptions, pidfd_getfd, waitid};
+use crate::sys::process::{
+    Pid, PidfdGetfdFlags, Rlimit, WaitId, WaitIdOptions, getrlimit, pidfd_getfd, prlimit, waitid,
+};
 use crate::sys::{Errno, fs, io, namespace, signal};
 
 /// Seconds that a step may take. Hooks have their own limits, or none.
@@ -41,25 +44,119 @@ pub(crate) fn launch<'p>(
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .doing(|| "make a socket for the container's init")?;
-    let home = ForChildren::set(plan, before_clone)?;
-    let mut new = plan.namespaces.new;
-    if plan.namespaces.time_offsets.is_some() {
-        new &= !CLONE_NEWTIME;
+    if let User::Joined(Some(maps)) = &plan.namespaces.user
+        && let Some(joined) = joined_user(plan, handles)
+    {
+        userns::check_same(maps, joined)?;
     }
-    let mut ours = Some(ours);
-    let child = clone_child(new, cgroup, || {
-        // In the child this end must not stay open: the end of the stream is
-        // how it learns that we are gone.
-        drop(ours.take());
+    if !matches!(plan.namespaces.user, User::New(_)) && plan.has_id_mapped_mounts() {
+        handles.sources = userns::map_mounts(plan, &handles.namespaces)?;
+    }
+    handles.sources.mounts.resize_with(plan.mounts().len(), || None);
+    let home = ForChildren::set(plan, before_clone)?;
+    let child = if plan.namespaces.stepping_stone {
+        by_way_of_a_stone(plan, handles, (&ours, theirs), cgroup, locked)
+    } else {
+        let mut new = plan.namespaces.new;
+        if plan.namespaces.time_offsets.is_some() {
+            new &= !CLONE_NEWTIME;
+        }
+        let ours = ours.as_fd();
+        clone_child(new, cgroup, || {
+            // In the child this end must not stay open: the end of the stream
+            // is how it learns that we are gone.
+            crate::sys::fd::close_copy(ours);
+            if let Some(locked) = locked {
+                crate::sys::fd::close_copy(locked);
+            }
+            init::run(plan, handles, Report(theirs))
+        })
+        .map_err(|errno| clone_error(plan, errno))
+    };
+    home.restore();
+    let init = Init { plan, child: child?, socket: ours, let_go: false };
+    init.make_root()?;
+    Ok(init)
+}
+
+fn joined_user<'h>(plan: &Plan, handles: &'h Handles) -> Option<BorrowedFd<'h>> {
+    let mut joins = plan.namespaces.join.iter().zip(&handles.namespaces);
+    joins.find(|(join, _)| join.kind == CLONE_NEWUSER).map(|(_, fd)| fd.as_fd())
+}
+
+/// A user namespace to join, and a pid namespace that is its: both take a
+/// process of their own, for to enter the one means to have no rights over the
+/// other any more, and the other takes effect on children only. The init is
+/// that process's sibling, and so our child.
+fn by_way_of_a_stone(
+    plan: &mut Plan,
+    handles: &mut Handles,
+    (ours, theirs): (&OwnedFd, OwnedFd),
+    cgroup: Option<BorrowedFd<'_>>,
+    locked: Option<BorrowedFd<'_>>,
+) -> Result<Child> {
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let (near, far) = pair.doing(|| "make a socket")?;
+    let (near_end, ours) = (near.as_fd(), ours.as_fd());
+    let stone = clone_child(0, None, || {
+        crate::sys::fd::close_copy(ours);
+        crate::sys::fd::close_copy(near_end);
         if let Some(locked) = locked {
             crate::sys::fd::close_copy(locked);
         }
-        init::run(plan, handles, Report(theirs))
+        init::stone(plan, handles, &Report(theirs), &far, cgroup)
     });
-    let child = child.map_err(|errno| clone_error(plan, errno));
-    home.restore();
-    let socket = ours.ok_or_else(|| Error::os("clone", Errno::BADF))?;
-    Ok(Init { plan, child: child?, socket, let_go: false })
+    let stone = stone.doing(|| "clone")?;
+    // Else the end of the stream would never be seen.
+    drop(far);
+    let mut born = [0u8; 1];
+    let received = receive_bounded(near.as_fd(), &mut born);
+    let ended = waitid(WaitId::PidFd(stone.pidfd.as_fd()), WaitIdOptions::EXITED);
+    let pidfd = received.doing(|| "hear of the container's init")?;
+    ended.doing(|| "wait for a child")?;
+    let Some(pidfd) = pidfd else {
+        return Err(failure_of_stone(plan, ours));
+    };
+    let pid = pid_of(pidfd.as_fd())?;
+    Ok(Child { pid, pidfd, born_in_cgroup: born[0] == 1 })
+}
+
+/// Its end without a word means the end of the stream, too.
+fn receive_bounded(
+    socket: BorrowedFd<'_>,
+    born: &mut [u8; 1],
+) -> crate::sys::Result<Option<OwnedFd>> {
+    let mut ready = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    let limit = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+    if io::retry_on_intr(|| poll(&mut ready, Some(&limit)))? == 0 {
+        return Err(Errno::TIMEDOUT);
+    }
+    crate::sys::socket::receive_fd(socket, born).map(|(_, pidfd)| pidfd)
+}
+
+fn failure_of_stone(plan: &Plan, socket: BorrowedFd<'_>) -> Error {
+    let mut text = [0; MAX_TEXT];
+    let mut ready = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    match poll(&mut ready, Some(&now)).map(|_| wire::receive(socket, &mut text)) {
+        Ok(Ok(Some((message, len)))) => told(plan, message, &text[..len]),
+        _ => Error::Broken {
+            what: "enter the container's namespaces".to_owned(),
+            why: "the process that was to do so is gone".to_owned(),
+        },
+    }
+}
+
+/// `Pid:` of `/proc/self/fdinfo/N`.
+fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    pid.ok_or_else(|| Error::Broken {
+        what: format!("read {path:?}"),
+        why: "it names no process".to_owned(),
+    })
 }
 
 fn clone_error(plan: &Plan, errno: Errno) -> Error {
@@ -73,10 +170,60 @@ fn clone_error(plan: &Plan, errno: Errno) -> Error {
         Errno::INVAL => " (the kernel lacks one of them)",
         _ => "",
     };
-    Error::os(format!("clone into new namespaces {}{what}", new.join(", ")), errno)
+    let doing = format!("clone into new namespaces {}{what}", new.join(", "));
+    match userns::forbidden().filter(|_| plan.namespaces.new & CLONE_NEWUSER != 0) {
+        Some(hint) => Error::advised(doing, errno, hint),
+        None => Error::os(doing, errno),
+    }
 }
 
 impl Init<'_> {
+    /// Gives init the ids of its new user namespace, the limits that it cannot
+    /// raise there, and what it cannot reach as that namespace's root.
+    fn make_root(&self) -> Result<()> {
+        let User::New(maps) = &self.plan.namespaces.user else { return Ok(()) };
+        let told_first = |error| self.reason_or(error);
+        userns::write_maps(self.pid(), maps).map_err(told_first)?;
+        if self.plan.privileged {
+            self.raise_limits()?;
+        }
+        let sources = if self.plan.opens_sources {
+            userns::open_sources(self.plan, self.pid())?
+        } else {
+            Sources::default()
+        };
+        self.answer(Step::UserNamespace);
+        let mounts = sources.mounts.iter().flatten();
+        for fd in sources.root.iter().chain(mounts) {
+            let sent = crate::sys::socket::send_fd(self.socket.as_fd(), b"x", fd.as_fd());
+            sent.doing(|| "hand a descriptor to the container's init").map_err(told_first)?;
+        }
+        Ok(())
+    }
+
+    /// Only the hard limits: init sets both once it has no need of more.
+    fn raise_limits(&self) -> Result<()> {
+        let pid = Pid::from_raw(self.pid());
+        for (index, (resource, limit)) in self.plan.process.rlimits.iter().enumerate() {
+            let now = getrlimit(*resource);
+            let above = match (limit.maximum, now.maximum) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(wanted), Some(now)) => wanted > now,
+            };
+            if above {
+                let wanted = Rlimit { current: now.current, maximum: limit.maximum };
+                prlimit(pid, *resource, wanted).map_err(|errno| {
+                    let item = u16::try_from(index).unwrap_or(u16::MAX);
+                    let message =
+                        Message { step: Step::Rlimit as u16, item, errno: errno.raw_os_error() };
+                    told(self.plan, message, b"")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Its pid in the runtime's namespace.
     pub(crate) fn pid(&self) -> i32 {
         self.child.pid
@@ -121,7 +268,7 @@ impl Init<'_> {
             Some((message, _)) if message.errno == 0 && Step::of(message) == Some(step) => {
                 Ok(message.item)
             }
-            Some((message, len)) => Err(self.failure(message, &text[..len])),
+            Some((message, len)) => Err(told(self.plan, message, &text[..len])),
             None => Err(self.vanished()),
         }
     }
@@ -143,7 +290,7 @@ impl Init<'_> {
         self.wait_for(Step::Executing)?;
         let mut text = [0; MAX_TEXT];
         match wire::receive(self.socket.as_fd(), &mut text) {
-            Ok(Some((message, len))) => Err(self.failure(message, &text[..len])),
+            Ok(Some((message, len))) => Err(told(self.plan, message, &text[..len])),
             Ok(None) | Err(Errno::CONNRESET) => Ok(()),
             Err(errno) => Err(Error::os("hear from the container's process", errno)),
         }
@@ -186,19 +333,6 @@ impl Init<'_> {
         })
     }
 
-    fn failure(&self, message: Message, text: &[u8]) -> Error {
-        let step = Step::of(message);
-        let what = match step {
-            Some(step) => {
-                let text = String::from_utf8_lossy(text);
-                describe(self.plan, step, message.item, message.errno, &text)
-            }
-            None => format!("unknown step {}", message.step),
-        };
-        let errno = (message.errno > 0).then(|| Errno::from_raw_os_error(message.errno));
-        Error::Init { step: step.map_or("unknown", Step::name), what, errno }
-    }
-
     /// The stream ended: how did init?
     fn vanished(&self) -> Error {
         let status = waitid(
@@ -220,6 +354,20 @@ impl Init<'_> {
     }
 }
 
+/// The words for what init has told.
+fn told(plan: &Plan, message: Message, text: &[u8]) -> Error {
+    let step = Step::of(message);
+    let what = match step {
+        Some(step) => {
+            let text = String::from_utf8_lossy(text);
+            describe(plan, step, message.item, message.errno, &text)
+        }
+        None => format!("unknown step {}", message.step),
+    };
+    let errno = (message.errno > 0).then(|| Errno::from_raw_os_error(message.errno));
+    Error::Init { step: step.map_or("unknown", Step::name), what, errno }
+}
+
 impl Drop for Init<'_> {
     fn drop(&mut self) {
         if !self.let_go {
@@ -239,22 +387,30 @@ impl Drop for Init<'_> {
     }
 }
 
-/// pid and time namespaces take effect on children only, so the parent enters
+/// pid and time namespaces take effect on children only, and a child in a new
+/// user namespace cannot enter any of the host's: the parent enters
 /// them, clones, and goes back: its other children are hooks, which belong to
 /// the runtime's own namespaces.
 struct ForChildren {
     back: Vec<(OwnedFd, u64)>,
+    /// Comes back from a mount namespace when it is dropped.
+    away: Option<userns::Away>,
 }
 
 impl ForChildren {
     fn set(plan: &Plan, fds: &[OwnedFd]) -> Result<Self> {
-        let mut home = Self { back: Vec::new() };
+        let mut home = Self { back: Vec::new(), away: None };
         for (join, fd) in plan.namespaces.join_before_clone.iter().zip(fds) {
-            home.remember(join.kind)?;
+            if join.kind == CLONE_NEWNS {
+                home.away = Some(userns::Away::prepare()?);
+            } else {
+                home.remember(join.kind)?;
+            }
             namespace::setns(fd.as_fd(), join.kind)
                 .doing(|| format!("config.json: {}: join namespace {:?}", join.field, join.path))?;
         }
-        if let Some(offsets) = &plan.namespaces.time_offsets {
+        let by_us = plan.namespaces.new & CLONE_NEWTIME != 0;
+        if let Some(offsets) = plan.namespaces.time_offsets.as_ref().filter(|_| by_us) {
             home.remember(CLONE_NEWTIME)?;
             namespace::unshare(CLONE_NEWTIME).doing(|| "make a time namespace")?;
             let file = fs::open(
@@ -276,6 +432,7 @@ impl ForChildren {
     }
 
     fn restore(self) {
+        drop(self.away);
         for (fd, kind) in &self.back {
             if let Err(errno) = namespace::setns(fd.as_fd(), *kind) {
                 log::warn!("cannot go back to the runtime's own namespace: {errno}");

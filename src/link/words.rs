@@ -48,6 +48,18 @@ pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &st
         | Step::SelinuxLabel
         | Step::KeyLabel
         | Step::Affinity => attribute_words(plan, step, errno),
+        Step::UserNamespace => "wait for the ids of the user namespace".to_owned(),
+        Step::BecomeRoot => "become root (uid 0, gid 0) of the user namespace".to_owned(),
+        Step::Unshare => "make namespaces in the user namespace".to_owned(),
+        Step::TimeOffsets => "config.json: linux.timeOffsets: enter the time namespace".to_owned(),
+        Step::SteppingStone => "clone into the container's namespaces".to_owned(),
+        Step::Ids if errno == Errno::INVAL.raw_os_error() => {
+            let who = &plan.process.credentials;
+            let (name, id) = if index == 0 { ("gid", who.gid) } else { ("uid", who.uid) };
+            return format!(
+                "config.json: process.user.{name}: cannot set{name} to unmapped {name} {id} in user namespace"
+            );
+        }
         Step::Groups => "config.json: process.user.additionalGids: set the groups".to_owned(),
         Step::Ids => format!(
             "config.json: process.user: become {}:{}",

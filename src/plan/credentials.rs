@@ -50,6 +50,13 @@ pub(crate) const CAPABILITIES: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
+/// `CAP_SETGID`, as a bit.
+pub(crate) const SETGID: u64 = 1 << 6;
+/// `CAP_SETUID`, as a bit.
+pub(crate) const SETUID: u64 = 1 << 7;
+/// `CAP_SYS_ADMIN`, as a bit.
+pub(crate) const SYS_ADMIN: u64 = 1 << 21;
+
 /// The five sets, as bit masks by capability number.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capabilities {

@@ -1,6 +1,7 @@
 //! `exec`: one more process in a container that is there.
 
-use super::namespaces::{CLONE_NEWNS, CLONE_NEWPID, Join, KINDS, Namespaces};
+use super::credentials::SYS_ADMIN;
+use super::namespaces::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, Join, KINDS, Namespaces, User};
 use super::{Options, Plan, keyring, process};
 use crate::error::{Error, Result};
 use crate::spec;
@@ -24,19 +25,26 @@ pub(crate) struct Changes {
 
 /// Plans `config.process` for the container of `config`, whose init is `init`.
 pub(crate) fn for_exec(config: &spec::Config, init: i32, options: &Options) -> Result<Plan> {
+    let privileged = options.capabilities & SYS_ADMIN != 0;
+    let namespaces = join_all(config.linux(), init, privileged);
     Ok(Plan {
-        namespaces: join_all(config.linux(), init),
+        opens_sources: false,
+        privileged,
+        rootless: options.rootless,
         unshare_cgroup: 0,
         keyring: (!options.no_new_keyring).then(|| keyring(&options.id)).transpose()?,
         container: None,
-        process: process::plan(config, options)?,
+        process: process::plan(config, options, &namespaces)?,
+        namespaces,
         preserve_fds: options.preserve_fds,
     })
 }
 
 /// All namespaces by one descriptor, of init (`setns(2)`, Linux 5.8): the pid
 /// namespace by the parent, the others by the child.
-fn join_all(linux: &spec::Linux, init: i32) -> Namespaces {
+/// An ordinary user may enter a pid namespace only from within the user
+/// namespace that it belongs to, and so by a process in between.
+fn join_all(linux: &spec::Linux, init: i32, privileged: bool) -> Namespaces {
     let of = |word: &str| KINDS.iter().find(|(known, ..)| *known == word).map(|(_, flag, _)| flag);
     let kinds = linux.namespaces.iter().filter_map(|namespace| of(&namespace.kind));
     let kinds = kinds.fold(0, |all, flag| all | flag);
@@ -46,7 +54,17 @@ fn join_all(linux: &spec::Linux, init: i32) -> Namespaces {
         field: "linux.namespaces".to_owned(),
     };
     let join = |kind| if kind == 0 { Vec::new() } else { vec![join(kind)] };
+    let user = if kinds & CLONE_NEWUSER == 0 { User::Own } else { User::Joined(None) };
+    if user != User::Own && kinds & CLONE_NEWPID != 0 && !privileged {
+        return Namespaces {
+            user,
+            stepping_stone: true,
+            join: join(kinds),
+            ..Namespaces::default()
+        };
+    }
     Namespaces {
+        user,
         join_before_clone: join(kinds & CLONE_NEWPID),
         join: join(kinds & !CLONE_NEWPID),
         ..Namespaces::default()

@@ -10,6 +10,7 @@ pub(crate) mod credentials;
 pub(crate) mod devices;
 pub(crate) mod exec;
 pub(crate) mod hooks;
+pub(crate) mod idmap;
 pub(crate) mod labels;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
@@ -32,7 +33,7 @@ pub(crate) use devices::Node;
 pub(crate) use exec::for_exec;
 pub(crate) use hooks::ChildHook;
 pub(crate) use mounts::{Bind, Filesystem, Kind, Mount};
-pub(crate) use namespaces::Namespaces;
+pub(crate) use namespaces::{Namespaces, User};
 pub(crate) use process::Process;
 pub(crate) use rootfs::{Rootfs, Switch};
 
@@ -45,6 +46,13 @@ pub(crate) const INIT_NAME: &CStr = c"minke:init";
 pub(crate) struct Plan {
     /// Namespaces to make and to join.
     pub(crate) namespaces: Namespaces,
+    /// Whether the parent opens the root and the sources of mounts in the
+    /// child's mount namespace.
+    pub(crate) opens_sources: bool,
+    /// Whether the runtime has `CAP_SYS_ADMIN` in its own user namespace.
+    pub(crate) privileged: bool,
+    /// What a user may not do is left out.
+    pub(crate) rootless: bool,
     /// `CLONE_NEWCGROUP` where the child makes its cgroup namespace itself,
     /// because on cgroup v1 it is not in its cgroups before; else 0.
     pub(crate) unshare_cgroup: u64,
@@ -83,6 +91,20 @@ pub(crate) struct NewContainer {
     pub(crate) pause_after_mounts: bool,
 }
 
+impl Plan {
+    /// The mounts of a new container.
+    pub(crate) fn mounts(&self) -> &[Mount] {
+        self.container.as_ref().map_or(&[], |new| &new.rootfs.mounts)
+    }
+
+    /// Whether the parent has mounts to map the ids of.
+    pub(crate) fn has_id_mapped_mounts(&self) -> bool {
+        self.mounts()
+            .iter()
+            .any(|mount| matches!(&mount.kind, Kind::Bind(bind) if bind.id_map.is_some()))
+    }
+}
+
 /// The container's state as JSON, for the hooks that its init runs: what comes
 /// before its pid, which only the child knows, and what after it.
 #[derive(Debug, Default)]
@@ -101,12 +123,25 @@ pub(crate) struct Handles {
     pub(crate) namespaces: Vec<OwnedFd>,
     /// `tasks` files of cgroup v1 directories; the child writes itself there.
     pub(crate) tasks: Vec<OwnedFd>,
+    /// The root and the sources of mounts, as far as the parent opens them.
+    pub(crate) sources: Sources,
     /// Listens for `start`, for which a new container waits.
     pub(crate) start: Option<OwnedFd>,
     /// The root of a container without a mount namespace, for `exec`.
     pub(crate) root: Option<OwnedFd>,
     /// Where the terminal's master goes.
     pub(crate) console: Option<OwnedFd>,
+}
+
+/// What the parent opens of the host for the child, which may not reach it as
+/// root of its user namespace.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// The root's directory, in the child's mount namespace.
+    pub(crate) root: Option<OwnedFd>,
+    /// One for each mount: a file or directory of the child's mount namespace,
+    /// or an id-mapped tree that is mounted nowhere yet.
+    pub(crate) mounts: Vec<Option<OwnedFd>>,
 }
 
 /// What the command line adds to `config.json`.
@@ -130,6 +165,8 @@ pub(crate) struct Options {
     pub(crate) listen_fds: u32,
     /// How the container sees cgroups, for `cgroup` mounts.
     pub(crate) cgroup_view: mounts::CgroupView,
+    /// `--rootless`: what a user may not do is left out.
+    pub(crate) rootless: bool,
 }
 
 /// Plans the init of a new container. `config` has passed `check`.
@@ -142,12 +179,19 @@ pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan>
         unshare_cgroup = namespaces.new & namespaces::CLONE_NEWCGROUP;
         namespaces.new &= !unshare_cgroup;
     }
+    let privileged = options.capabilities & credentials::SYS_ADMIN != 0;
+    let opens_sources = matches!(namespaces.user, User::New(_))
+        && namespaces.new & namespaces::CLONE_NEWNS != 0
+        && privileged;
     Ok(Plan {
+        opens_sources,
+        privileged,
+        rootless: options.rootless,
+        process: process::plan(config, options, &namespaces)?,
         namespaces,
         unshare_cgroup,
         keyring: (!options.no_new_keyring).then(|| keyring(&options.id)).transpose()?,
         container: Some(container),
-        process: process::plan(config, options)?,
         preserve_fds: options.preserve_fds,
     })
 }

@@ -4,6 +4,7 @@
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
+use super::idmap::{self, IdMaps};
 use super::options::{self, Attr, Folded};
 use super::{c_string, paths};
 use crate::error::{Error, Result};
@@ -34,6 +35,13 @@ pub(crate) struct Mount {
     pub(crate) made: Option<OwnedFd>,
 }
 
+impl Mount {
+    /// Whether the parent opens its source for a child that may not reach it.
+    pub(crate) fn needs_source(&self) -> bool {
+        matches!(self.kind, Kind::Bind(_))
+    }
+}
+
 /// What is mounted.
 #[derive(Debug)]
 pub(crate) enum Kind {
@@ -54,6 +62,17 @@ pub(crate) enum Kind {
 pub(crate) struct Bind {
     /// Absolute path on the host.
     pub(crate) source: CString,
+    pub(crate) recursive: bool,
+    /// Other ids than those of the file system.
+    pub(crate) id_map: Option<IdMap>,
+}
+
+/// The ids of a mount (Linux 5.12).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IdMap {
+    /// Those of the container's user namespace when absent.
+    pub(crate) maps: Option<IdMaps>,
+    /// For the mounts below it, too (`ridmap`).
     pub(crate) recursive: bool,
 }
 
@@ -122,17 +141,20 @@ pub(crate) fn plan(
     mount: &spec::Mount,
     bundle: &str,
     view: &CgroupView,
+    has_user_namespace: bool,
 ) -> Result<Mount> {
     let field = |name: &str| format!("mounts[{index}].{name}");
     let target = paths::in_root(&mount.destination);
     check_target(&field("destination"), &target, mount)?;
     let folded = options::fold(&mount.options);
-    if folded.id_map || !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-        return Err(Error::Unsupported {
-            what: format!("config.json: {} (an id-mapped mount)", field("options")),
-        });
+    let mut kind = kind(index, mount, &folded, bundle, view)?;
+    match (id_map(index, mount, &folded, has_user_namespace)?, &mut kind) {
+        (None, _) => {}
+        (id_map, Kind::Bind(bind)) => bind.id_map = id_map,
+        (Some(_), _) => {
+            return Err(Error::config(field("options"), "only bind mounts can be id-mapped"));
+        }
     }
-    let kind = kind(index, mount, &folded, bundle, view)?;
     if target == "proc" && matches!(&kind, Kind::Filesystem(fs) if fs.fstype.as_bytes() != b"proc")
     {
         return Err(Error::config(field("type"), "only a procfs can be mounted at /proc"));
@@ -155,6 +177,38 @@ pub(crate) fn plan(
         late_readonly: late,
         made: None,
     })
+}
+
+/// config.md#posix-platform-mounts: both mappings or none; without them, the
+/// container's, which must have some.
+fn id_map(
+    index: usize,
+    mount: &spec::Mount,
+    folded: &Folded,
+    has_user_namespace: bool,
+) -> Result<Option<IdMap>> {
+    let field = format!("mounts[{index}]");
+    let recursive = folded.id_map == Some(true);
+    match (mount.uid_mappings.is_empty(), mount.gid_mappings.is_empty()) {
+        (true, true) => match folded.id_map {
+            None => Ok(None),
+            Some(_) if has_user_namespace => Ok(Some(IdMap { maps: None, recursive })),
+            Some(_) => Err(Error::config(
+                format!("{field}.options"),
+                "an id-mapped mount needs uidMappings and gidMappings, or a user namespace",
+            )),
+        },
+        (true, false) => {
+            Err(Error::config(format!("{field}.uidMappings"), "must be set with gidMappings"))
+        }
+        (false, true) => {
+            Err(Error::config(format!("{field}.gidMappings"), "must be set with uidMappings"))
+        }
+        (false, false) => {
+            let maps = idmap::plan(&mount.uid_mappings, &mount.gid_mappings, &field)?;
+            Ok(Some(IdMap { maps: Some(maps), recursive }))
+        }
+    }
 }
 
 fn check_target(field: &str, target: &str, mount: &spec::Mount) -> Result<()> {
@@ -200,7 +254,11 @@ fn kind(
         let source =
             if source.starts_with('/') { source.to_owned() } else { format!("{bundle}/{source}") };
         let recursive = folded.bind.unwrap_or(false);
-        return Ok(Kind::Bind(Bind { source: c_string(&field("source"), &source)?, recursive }));
+        return Ok(Kind::Bind(Bind {
+            source: c_string(&field("source"), &source)?,
+            recursive,
+            id_map: None,
+        }));
     }
     match (fstype, view) {
         ("", _) => {
@@ -317,7 +375,7 @@ mod tests {
 
     #[test]
     fn relative_bind_sources_count_from_the_bundle() {
-        let m = plan(0, &mount("none", &["rbind", "ro"]), "/b", &CgroupView::None).unwrap();
+        let m = plan(0, &mount("none", &["rbind", "ro"]), "/b", &CgroupView::None, false).unwrap();
         let Kind::Bind(bind) = m.kind else { panic!("{m:?}") };
         assert_eq!(bind.source.to_str(), Ok("/b/src"));
         assert!(bind.recursive);
@@ -325,7 +383,8 @@ mod tests {
 
     #[test]
     fn data_on_a_bind_mount_is_refused() {
-        let e = plan(2, &mount("bind", &["bind", "size=1"]), "/b", &CgroupView::None).unwrap_err();
+        let e = plan(2, &mount("bind", &["bind", "size=1"]), "/b", &CgroupView::None, false)
+            .unwrap_err();
         assert!(
             e.to_string().starts_with("config.json: mounts[2].options: bind mounts cannot have"),
             "{e}"
@@ -340,6 +399,7 @@ mod tests {
                 &spec::Mount { destination: to.into(), ..mount("tmpfs", &[]) },
                 "/b",
                 &CgroupView::None,
+                false,
             )
         };
         assert!(at("/proc/sys").is_err());
@@ -359,7 +419,7 @@ mod tests {
     #[test]
     fn a_label_goes_to_new_file_systems_only() {
         let mut mounts = ["tmpfs", "proc", "bind"]
-            .map(|kind| plan(0, &mount(kind, &[]), "/b", &CgroupView::None).unwrap());
+            .map(|kind| plan(0, &mount(kind, &[]), "/b", &CgroupView::None, false).unwrap());
         label(&mut mounts, "u:r:t:s0:c1,c2").unwrap();
         let Kind::Filesystem(tmpfs) = &mounts[0].kind else { panic!("{mounts:?}") };
         assert_eq!(tmpfs.data.as_c_str(), c"context=\"u:r:t:s0:c1,c2\"");
@@ -371,7 +431,7 @@ mod tests {
     #[test]
     fn long_values_go_by_mount_2() {
         let long = format!("lowerdir={}", "x".repeat(300));
-        let m = plan(0, &mount("overlay", &[&long]), "/b", &CgroupView::None).unwrap();
+        let m = plan(0, &mount("overlay", &[&long]), "/b", &CgroupView::None, false).unwrap();
         let Kind::Filesystem(fs) = m.kind else { panic!("{m:?}") };
         assert!(!fs.by_fsopen);
     }

@@ -3,8 +3,19 @@
 //! `clone3` makes all new ones at once. Of those to join, pid and time only
 //! take effect on children, so the parent enters them before it clones; the
 //! others are entered by the child.
+//!
+//! With a new user namespace the clone makes that, pid and mount; the child
+//! becomes root in it and then makes the others, which belong to that root.
+//! Who is in it has no rights over namespaces of the host any more, so all
+//! that are to be joined are entered by the parent.
+//!
+//! A user namespace to join is entered by the child, after the namespaces that
+//! only the host's root can enter and before those that only its own root can.
+//! With a pid or time namespace beside it a process has to stand between: it
+//! enters them all and clones the init from there.
 //! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#namespaces>
 
+use super::idmap::{self, IdMaps};
 use crate::error::{Error, Result};
 use crate::spec;
 
@@ -39,12 +50,30 @@ pub(crate) struct Join {
     pub(crate) field: String,
 }
 
+/// The container's user namespace.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) enum User {
+    /// The runtime's own.
+    #[default]
+    Own,
+    /// A new one, with these ids.
+    New(IdMaps),
+    /// One that is there. If the configuration says its ids as well, they must
+    /// be those that it has.
+    Joined(Option<IdMaps>),
+}
+
 /// All that is to be done about namespaces.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Namespaces {
-    /// Flags of those to make.
+    /// Flags of those that the clone makes.
     pub(crate) new: u64,
-    /// Entered by the parent: pid and time.
+    /// Flags of those that the child makes, as root of its user namespace.
+    pub(crate) unshare: u64,
+    pub(crate) user: User,
+    /// Whether a process in between enters `join` and clones the init.
+    pub(crate) stepping_stone: bool,
+    /// Entered by the parent, which goes back after the clone.
     pub(crate) join_before_clone: Vec<Join>,
     /// Entered by the child, in this order.
     pub(crate) join: Vec<Join>,
@@ -55,8 +84,13 @@ pub(crate) struct Namespaces {
 impl Namespaces {
     /// Whether the container has a namespace of this kind that is not ours.
     pub(crate) fn has(&self, kind: u64) -> bool {
-        self.new & kind != 0
+        self.makes(kind)
             || self.join.iter().chain(&self.join_before_clone).any(|join| join.kind & kind != 0)
+    }
+
+    /// Whether the container has a new namespace of this kind.
+    pub(crate) fn makes(&self, kind: u64) -> bool {
+        (self.new | self.unshare) & kind != 0
     }
 }
 
@@ -77,11 +111,6 @@ pub(crate) fn plan(linux: &spec::Linux) -> Result<Namespaces> {
             return Err(Error::config(field, format!("duplicate namespace {word:?}")));
         }
         seen |= kind;
-        if kind == CLONE_NEWUSER {
-            return Err(Error::Unsupported {
-                what: format!("config.json: {field} (a user namespace)"),
-            });
-        }
         match namespace.path.as_deref().filter(|path| !path.is_empty()) {
             None => plan.new |= kind,
             Some(path) if !path.starts_with('/') => {
@@ -97,11 +126,51 @@ pub(crate) fn plan(linux: &spec::Linux) -> Result<Namespaces> {
             }
         }
     }
-    // The mount namespace last: paths of the others are looked up before, but
-    // entering it changes root and working directory of the child.
-    plan.join.sort_by_key(|join| join.kind == CLONE_NEWNS);
     plan.time_offsets = time_offsets(linux, &plan)?;
+    plan_user(linux, &mut plan)?;
+    // The mount namespace last: paths of the others are looked up before, but
+    // entering it changes root and working directory of who enters.
+    plan.join.sort_by_key(|join| join.kind == CLONE_NEWNS);
+    plan.join_before_clone.sort_by_key(|join| join.kind == CLONE_NEWNS);
     Ok(plan)
+}
+
+/// With a new user namespace, what the clone itself makes.
+const BY_CLONE: u64 = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS;
+
+/// Who makes and who enters what, given a user namespace.
+fn plan_user(linux: &spec::Linux, plan: &mut Namespaces) -> Result<()> {
+    let mapped = !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty();
+    let maps = || idmap::plan(&linux.uid_mappings, &linux.gid_mappings, "linux");
+    if plan.new & CLONE_NEWUSER != 0 {
+        let maps = maps()?;
+        for (name, map) in [("uid", &maps.uid), ("gid", &maps.gid)] {
+            if idmap::outside(map, 0).is_none() {
+                return Err(Error::config(
+                    format!("linux.{name}Mappings"),
+                    "must map the container's root: no mapping found for id 0",
+                ));
+            }
+        }
+        plan.user = User::New(maps);
+        plan.unshare = plan.new & !BY_CLONE;
+        plan.new &= BY_CLONE;
+        plan.join_before_clone.append(&mut plan.join);
+    } else if plan.join.iter().any(|join| join.kind == CLONE_NEWUSER) {
+        plan.user = User::Joined(if mapped { Some(maps()?) } else { None });
+        let of_children = CLONE_NEWPID | CLONE_NEWTIME;
+        plan.stepping_stone = plan.has(of_children);
+        plan.unshare = plan.new & !CLONE_NEWPID;
+        plan.new &= CLONE_NEWPID;
+        plan.join.append(&mut plan.join_before_clone);
+    } else if mapped {
+        let name = if linux.uid_mappings.is_empty() { "gid" } else { "uid" };
+        return Err(Error::config(
+            format!("linux.{name}Mappings"),
+            "need a user namespace in linux.namespaces",
+        ));
+    }
+    Ok(())
 }
 
 fn time_offsets(linux: &spec::Linux, plan: &Namespaces) -> Result<Option<String>> {
@@ -150,6 +219,47 @@ mod tests {
         assert_eq!(p.join_before_clone[0].path, "/p");
         assert_eq!(p.join[0].field, "linux.namespaces[2].path");
         assert!(p.has(CLONE_NEWNET) && !p.has(CLONE_NEWUTS));
+    }
+
+    #[test]
+    fn a_new_user_namespace_makes_the_others_its_own() {
+        let l = linux(
+            r#"{"namespaces":[{"type":"user"},{"type":"pid"},{"type":"mount"},{"type":"ipc"},{"type":"network","path":"/n"}],
+                "uidMappings":[{"hostID":7,"size":1}],"gidMappings":[{"hostID":7,"size":1}]}"#,
+        );
+        let p = plan(&l).unwrap();
+        assert_eq!(p.new, CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS);
+        assert_eq!(p.unshare, CLONE_NEWIPC);
+        assert_eq!(p.join_before_clone[0].path, "/n");
+        assert!(p.join.is_empty() && !p.stepping_stone);
+    }
+
+    #[test]
+    fn a_joined_user_namespace_with_a_pid_namespace_needs_a_step_between() {
+        let user = r#"{"type":"user","path":"/u"},{"type":"uts"}"#;
+        let p = plan(&linux(&format!(r#"{{"namespaces":[{user}]}}"#))).unwrap();
+        assert!(!p.stepping_stone && p.new == 0 && p.unshare == CLONE_NEWUTS);
+        for pid in [r#"{"type":"pid"}"#, r#"{"type":"pid","path":"/p"}"#] {
+            let p = plan(&linux(&format!(r#"{{"namespaces":[{pid},{user}]}}"#))).unwrap();
+            assert!(p.stepping_stone && p.join_before_clone.is_empty());
+        }
+    }
+
+    #[test]
+    fn mappings_and_their_namespace_belong_together() {
+        let map = r#"[{"hostID":7,"size":1}]"#;
+        for (json, field) in [
+            (format!(r#"{{"uidMappings":{map}}}"#), "linux.uidMappings: need a user"),
+            (format!(r#"{{"gidMappings":{map}}}"#), "linux.gidMappings: need a user"),
+            (r#"{"namespaces":[{"type":"user"}]}"#.to_owned(), "linux.uidMappings: must not"),
+            (
+                format!(r#"{{"namespaces":[{{"type":"user"}}],"uidMappings":{map}}}"#),
+                "linux.gidMappings: must not",
+            ),
+        ] {
+            let e = plan(&linux(&json)).unwrap_err().to_string();
+            assert!(e.starts_with(&format!("config.json: {field}")), "{e}");
+        }
     }
 
     /// config-linux.md#namespaces: duplicates and unknown types are errors.

@@ -35,6 +35,7 @@ enum Effect {
     Remount,
     CopyUp,
     IdMap,
+    IdMapTree,
 }
 
 use Effect as E;
@@ -76,7 +77,7 @@ const TABLE: &[(&str, Effect)] = &[
     ("relatime", E::Atime(0)),
     ("remount", E::Remount),
     ("rexec", E::TreeClear(MOUNT_ATTR_NOEXEC)),
-    ("ridmap", E::IdMap),
+    ("ridmap", E::IdMapTree),
     ("rnoatime", E::TreeAtime(MOUNT_ATTR_NOATIME)),
     ("rnodev", E::TreeSet(MOUNT_ATTR_NODEV)),
     ("rnodiratime", E::TreeSet(MOUNT_ATTR_NODIRATIME)),
@@ -113,7 +114,10 @@ const TABLE: &[(&str, Effect)] = &[
 
 /// The options that `features` lists; id-mapped mounts are told there apart.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().filter(|(_, effect)| *effect != E::IdMap).map(|(name, _)| *name)
+    TABLE
+        .iter()
+        .filter(|(_, effect)| !matches!(effect, E::IdMap | E::IdMapTree))
+        .map(|(name, _)| *name)
 }
 
 /// Flags to set on and to clear from a mount (`mount_setattr(2)`).
@@ -168,7 +172,8 @@ pub(crate) struct Folded {
     pub(crate) bind: Option<bool>,
     pub(crate) remount: bool,
     pub(crate) copy_up: bool,
-    pub(crate) id_map: bool,
+    /// `idmap` (not recursive) or `ridmap`.
+    pub(crate) id_map: Option<bool>,
     /// Each is applied, in order.
     pub(crate) propagation: Vec<u32>,
     /// Everything else: for the file system.
@@ -206,7 +211,8 @@ fn apply(folded: &mut Folded, effect: Effect) {
         E::BindTree => folded.bind = Some(true),
         E::Remount => folded.remount = true,
         E::CopyUp => folded.copy_up = true,
-        E::IdMap => folded.id_map = true,
+        E::IdMap => folded.id_map = Some(false),
+        E::IdMapTree => folded.id_map = Some(true),
     }
 }
 

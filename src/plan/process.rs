@@ -6,7 +6,7 @@ use std::ffi::CString;
 use super::attributes::{self, Attributes};
 use super::credentials::{self, Credentials};
 use super::labels::{self, Labels};
-use super::{Options, c_string, seccomp};
+use super::{Namespaces, Options, User, c_string, seccomp};
 use crate::error::{Error, Result};
 use crate::seccomp::Filter;
 use crate::spec;
@@ -64,7 +64,11 @@ const RLIMITS: &[(&str, Resource)] = &[
 
 /// Plans `process`, which must be there: as runc does, `create` refuses a
 /// container that `start` could not start.
-pub(crate) fn plan(config: &spec::Config, options: &Options) -> Result<Process> {
+pub(crate) fn plan(
+    config: &spec::Config,
+    options: &Options,
+    namespaces: &Namespaces,
+) -> Result<Process> {
     let process = config.process.as_ref().ok_or_else(|| Error::config("process", "must be set"))?;
     if process.args.first().is_none_or(String::is_empty) {
         return Err(Error::config("process.args", "must not be empty"));
@@ -103,7 +107,11 @@ pub(crate) fn plan(config: &spec::Config, options: &Options) -> Result<Process> 
         ),
         cwd: c_string("process.cwd", &process.cwd)?,
         find_home,
-        credentials: credentials::plan(process, options.capabilities)?,
+        credentials: credentials::plan(
+            process,
+            // Whoever enters a user namespace has all capabilities in it.
+            if namespaces.user == User::Own { options.capabilities } else { u64::MAX },
+        )?,
         rlimits: rlimits(&process.rlimits)?,
         attributes: attributes::plan(process, config.linux())?,
         labels: labels::plan(process, options)?,
@@ -188,15 +196,22 @@ mod tests {
 
     #[test]
     fn an_empty_home_is_looked_up() {
-        let p =
-            plan(&config(r#"{"cwd":"/","args":["a"],"env":["HOME=","X=1"]}"#), &Options::default())
-                .unwrap();
+        let p = plan(
+            &config(r#"{"cwd":"/","args":["a"],"env":["HOME=","X=1"]}"#),
+            &Options::default(),
+            &Namespaces::default(),
+        )
+        .unwrap();
         assert!(p.find_home);
         assert_eq!(p.envp.strings().len(), 1);
         assert!(
-            !plan(&config(r#"{"cwd":"/","args":["a"],"env":["HOME=/x"]}"#), &Options::default())
-                .unwrap()
-                .find_home
+            !plan(
+                &config(r#"{"cwd":"/","args":["a"],"env":["HOME=/x"]}"#),
+                &Options::default(),
+                &Namespaces::default()
+            )
+            .unwrap()
+            .find_home
         );
     }
 
@@ -221,7 +236,9 @@ mod tests {
                 "process.rlimits[0].soft",
             ),
         ] {
-            let e = plan(&config(process), &Options::default()).unwrap_err().to_string();
+            let e = plan(&config(process), &Options::default(), &Namespaces::default())
+                .unwrap_err()
+                .to_string();
             assert!(e.starts_with(&format!("config.json: {field}: ")), "{e}");
         }
     }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use super::devices::{self, Node};
 use super::mounts::{self, Kind, Mount};
-use super::namespaces::{CLONE_NEWNS, Namespaces};
+use super::namespaces::{CLONE_NEWNS, Namespaces, User};
 use super::{Options, c_string, paths};
 use crate::error::{Error, Result};
 use crate::spec;
@@ -37,6 +37,8 @@ pub(crate) struct Rootfs {
     /// Whether `/dev` is ours to fill: not when it is the host's.
     pub(crate) fill_dev: bool,
     pub(crate) devices: Vec<Node>,
+    /// Whether they are the host's, bound: in a user namespace none can be made.
+    pub(crate) bind_devices: bool,
     pub(crate) readonly: bool,
     pub(crate) masked: Vec<CString>,
     pub(crate) readonly_paths: Vec<CString>,
@@ -61,9 +63,10 @@ pub(crate) fn plan(
     if switch == Switch::Chroot {
         without_mount_namespace(config, root)?;
     }
+    let own_ids = namespaces.user != User::Own;
     let mut planned = Vec::with_capacity(config.mounts.len());
     for (index, mount) in config.mounts.iter().enumerate() {
-        planned.push(mounts::plan(index, mount, &options.bundle, &options.cgroup_view)?);
+        planned.push(mounts::plan(index, mount, &options.bundle, &options.cgroup_view, own_ids)?);
     }
     if let Some(label) = linux.mount_label.as_deref().filter(|label| !label.is_empty()) {
         mounts::label(&mut planned, label)?;
@@ -92,6 +95,7 @@ pub(crate) fn plan(
         final_propagation,
         mounts: planned,
         fill_dev,
+        bind_devices: namespaces.user != User::Own,
         devices: if fill_dev { devices::plan(&linux.devices)? } else { Vec::new() },
         readonly: root.readonly,
         masked: container_paths("linux.maskedPaths", &linux.masked_paths)?,

@@ -33,10 +33,12 @@ struct CloneArgs {
 }
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// The child is a sibling: a child of its maker's parent.
+pub(crate) const CLONE_PARENT: u64 = 0x8000;
 
 /// `clone3(2)` (Linux 5.3) with `CLONE_PIDFD` and `SIGCHLD`.
 ///
-/// `namespaces` are `CLONE_NEW*` flags. With `cgroup`, a cgroup v2 directory,
+/// `namespaces` are `CLONE_NEW*` flags, with [`CLONE_PARENT`] perhaps. With `cgroup`, a cgroup v2 directory,
 /// the child is born in it (`CLONE_INTO_CGROUP`, Linux 5.7). The child runs
 /// `child`, which never comes back to the caller's code.
 ///
@@ -57,7 +59,8 @@ pub(crate) fn clone_child(
     let mut args = CloneArgs {
         flags: namespaces | libc::CLONE_PIDFD as u64,
         pidfd: (&raw mut pidfd).addr() as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        // A sibling has its maker's.
+        exit_signal: if namespaces & CLONE_PARENT == 0 { libc::SIGCHLD as u64 } else { 0 },
         ..CloneArgs::default()
     };
     if let Some(dir) = cgroup {
@@ -110,7 +113,8 @@ fn legacy_clone(namespaces: u64, pidfd: &mut libc::c_int) -> Result<libc::c_long
     if namespaces & libc::CLONE_NEWTIME as u64 != 0 {
         return Err(Errno::NOSYS);
     }
-    let flags = namespaces | libc::CLONE_PIDFD as u64 | libc::SIGCHLD as u64;
+    let signal = if namespaces & CLONE_PARENT == 0 { libc::SIGCHLD as u64 } else { 0 };
+    let flags = namespaces | libc::CLONE_PIDFD as u64 | signal;
     // SAFETY: without CLONE_VM a null stack means a copy of ours; `pidfd` is
     // the only memory that the kernel writes, and it outlives the call.
     check(unsafe { libc::syscall(libc::SYS_clone, flags, std::ptr::null_mut::<u8>(), pidfd, 0, 0) })

@@ -24,7 +24,7 @@ pub(crate) mod socket;
 
 pub(crate) use rustix::io::Errno;
 pub(crate) use rustix::param::page_size;
-pub(crate) use rustix::process::geteuid;
+pub(crate) use rustix::process::{getegid, geteuid};
 pub(crate) use rustix::{event, fs, io, net, process, pty, stdio, system, termios, thread};
 
 /// What a system call gives: a value or an errno.

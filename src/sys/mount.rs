@@ -23,6 +23,8 @@ pub(crate) const MOUNT_ATTR_ATIME: u64 = 0x70;
 pub(crate) const MOUNT_ATTR_NOATIME: u64 = 0x10;
 pub(crate) const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
 pub(crate) const MOUNT_ATTR_NODIRATIME: u64 = 0x80;
+/// Linux 5.12.
+pub(crate) const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 /// Linux 5.14.
 pub(crate) const MOUNT_ATTR_NOSYMFOLLOW: u64 = 0x20_0000;
 
