@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::devices::Ruleset;
 use super::translate::{self, Write};
-use super::{Cgroups, bpf, held, limits, open_directory};
+use super::{Cgroups, bpf, held, limits, open_directory, systemd};
 use crate::error::{Doing, Error, Result};
 use crate::spec::Resources;
 
@@ -70,7 +70,9 @@ impl Cgroups {
         let writes = self.writes(resources)?;
         let before: Vec<Before> = writes.iter().filter_map(|w| before(directory, w)).collect();
         let changed = limits::apply(directory, &writes)
-            .and_then(|()| rules.map_or(Ok(()), |rules| self.change_devices(directory, &rules)));
+            .and_then(|()| rules.map_or(Ok(()), |rules| self.change_devices(directory, &rules)))
+            // Last, as it cannot be put back: what it would set again is set.
+            .and_then(|()| self.unit.as_ref().map_or(Ok(()), |unit| unit.set(&writes)));
         if changed.is_err() {
             put_back(directory, &before);
         }
@@ -83,7 +85,11 @@ impl Cgroups {
         } else {
             translate::v1(resources, None, FIELD)
         };
-        writes.map_err(of_no_file)
+        let mut writes = writes.map_err(of_no_file)?;
+        if self.unit.is_some() {
+            systemd::round(&mut writes);
+        }
+        Ok(writes)
     }
 
     fn change_devices<'d>(

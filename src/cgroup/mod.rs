@@ -15,11 +15,13 @@ mod held;
 mod host;
 mod limits;
 mod stats;
+mod systemd;
 mod translate;
 mod v1;
 mod v2;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
@@ -28,12 +30,14 @@ use crate::error::{Doing, Error, Result};
 use crate::plan::mounts::CgroupView;
 use crate::spec::Resources;
 use crate::sys::Errno;
+use crate::sys::clone::Placeholder;
 use crate::sys::fs::{Access, AtFlags, CWD, Mode, OFlags, access, mkdirat, openat, unlinkat};
 
 pub(crate) use enter::SubCgroups;
 
 use devices::Ruleset;
 use host::Hierarchy;
+use systemd::Unit;
 use translate::Write;
 
 pub(crate) use change::Planned;
@@ -63,9 +67,12 @@ impl Group {
 
 /// All directories of one container.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(default)]
 pub(crate) struct Cgroups {
     groups: Vec<Group>,
+    /// systemd's unit that they belong to, if it is systemd who makes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<Unit>,
 }
 
 /// The directories, open, for the container's init to be born in.
@@ -79,6 +86,8 @@ pub(crate) struct Entrance {
     v2: Option<usize>,
     /// `tasks` of each v1 directory.
     pub(crate) tasks: Vec<OwnedFd>,
+    /// Keeps systemd's unit until init is in it.
+    placeholder: Option<Placeholder>,
 }
 
 impl Entrance {
@@ -102,6 +111,11 @@ impl Entrance {
         if let (Some(at), Some(directory)) = (self.v2, other.directories.pop()) {
             self.directories[at] = directory;
         }
+    }
+
+    /// Init is in: nobody has to keep the place any more.
+    pub(crate) fn is_taken(&mut self) {
+        self.placeholder = None;
     }
 
     /// The v2 directory, for `CLONE_INTO_CGROUP`.
@@ -154,7 +168,31 @@ impl Cgroups {
             host::hierarchies()?.into_iter().map(place).collect::<Result<_>>()?;
         // Whoever is frozen can be killed only there, so it comes first.
         groups.sort_by_key(|group| !v1::is_freezer(group));
-        Ok(Self { groups })
+        Ok(Self { groups, unit: None })
+    }
+
+    /// The same for a unit of systemd's: `path` is `slice:prefix:name`.
+    ///
+    /// # Errors
+    ///
+    /// On a host with v1 hierarchies, where systemd would open all devices to
+    /// the container whenever it is reloaded.
+    pub(crate) fn locate_unit(
+        path: Option<&str>,
+        id: &str,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let hierarchies = host::hierarchies()?;
+        let [Hierarchy { mount, controllers, own }] = hierarchies.as_slice() else {
+            return Err(no_unified());
+        };
+        if !controllers.is_empty() {
+            return Err(no_unified());
+        }
+        let (unit, directory) = Unit::locate(path, id, annotations, own)?;
+        let group =
+            Group { path: format!("{mount}{directory}"), controllers: String::new(), made: 0 };
+        Ok(Self { groups: vec![group], unit: Some(unit) })
     }
 
     /// No cgroups at all (`--cgroup-manager=disabled`).
@@ -201,6 +239,10 @@ impl Cgroups {
                 group.made += 1;
                 path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
             }
+            if self.unit.is_some() {
+                // Slices are systemd's own to make and to remove.
+                group.made = group.made.min(1);
+            }
             if group.made == 0 {
                 let directory = open_directory(&group.path);
                 let directory = directory.doing(|| format!("open cgroup {:?}", group.path))?;
@@ -212,17 +254,33 @@ impl Cgroups {
 
     /// Makes the directories and opens them. If that fails, what was made is
     /// removed again; nobody is killed for it.
-    pub(crate) fn make(&self) -> Result<Entrance> {
-        self.make_all().inspect_err(|_| self.remove_empty())
+    pub(crate) fn make(&self, limits: &Limits<'_>) -> Result<Entrance> {
+        // systemd removes a unit whose only process has ended.
+        let placeholder = match &self.unit {
+            Some(unit) => unit.start(&limits.writes)?,
+            None => None,
+        };
+        let made = self.make_all(placeholder);
+        made.inspect_err(|_| {
+            if self.unit.is_none() {
+                self.remove_empty();
+            }
+        })
     }
 
-    fn make_all(&self) -> Result<Entrance> {
-        let mut entrance = Entrance { fresh: true, ..Entrance::default() };
+    fn make_all(&self, placeholder: Option<Placeholder>) -> Result<Entrance> {
+        let kept = placeholder.is_some();
+        let mut entrance = Entrance { fresh: true, placeholder, ..Entrance::default() };
         for group in &self.groups {
-            let (directory, fresh) = make_directory(&group.path)?;
+            let (directory, fresh) = if kept {
+                let directory = open_directory(&group.path);
+                (directory.doing(|| format!("open systemd's cgroup {:?}", group.path))?, false)
+            } else {
+                make_directory(&group.path)?
+            };
             entrance.fresh &= fresh;
             // One that is new may be frozen by those above it.
-            if !fresh || v1::is_freezer(group) {
+            if !kept && !fresh || v1::is_freezer(group) {
                 refuse_used(group, directory.as_fd())?;
             }
             if group.is_v2() {
@@ -287,7 +345,11 @@ impl Cgroups {
         // Without rules, too, a container has only the devices that all have.
         let devices = Ruleset::new(&resources.devices, &format!("{FIELD}.devices"))?;
         let writes = if self.is_unified() {
-            translate::v2(resources, FIELD)?
+            let mut writes = translate::v2(resources, FIELD)?;
+            if self.unit.is_some() {
+                systemd::round(&mut writes);
+            }
+            writes
         } else {
             translate::v1(resources, Some(&devices), FIELD)?
         };
@@ -346,10 +408,24 @@ impl Cgroups {
     /// Leaves nobody alive and removes the directories.
     pub(crate) fn remove(&self) -> Result<()> {
         let mut result = Ok(());
+        if let Some(unit) = &self.unit {
+            self.kill_all()?;
+            // Without systemd, or without its answer, what can be removed is.
+            if let Err(error) = unit.stop() {
+                log::warn!("{error}");
+            }
+        }
         for group in &self.groups {
             result = result.and(remove_group(group));
         }
         result
+    }
+}
+
+fn no_unified() -> Error {
+    Error::Broken {
+        what: "the systemd cgroup manager".to_owned(),
+        why: "needs a host with cgroup v2 only".to_owned(),
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     cgroups.claim()?;
     record.cgroups.clone_from(&cgroups);
     container.write_journal(&record)?;
-    let mut entrance = record.cgroups.make()?;
+    let mut entrance = record.cgroups.make(&limits)?;
     undo.push(|| warn(cgroups.remove()));
     let start = container.bind_start()?;
     phases.done("state directory and cgroups");
@@ -122,6 +122,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     if !init.is_in_cgroup() {
         entrance.admit(init.pid())?;
     }
+    entrance.is_taken();
     container.write_config(&text)?;
     container.write_state(&record)?;
     give_net_devices(&init)?;
@@ -194,9 +195,7 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         CgroupManager::Cgroupfs => Cgroups::locate(linux.cgroups_path.as_deref(), &request.id)?,
         CgroupManager::Disabled => Cgroups::none(),
         CgroupManager::Systemd => {
-            return Err(Error::Unsupported {
-                what: "the systemd cgroup manager (--systemd-cgroup)".to_owned(),
-            });
+            Cgroups::locate_unit(linux.cgroups_path.as_deref(), &request.id, &config.annotations)?
         }
     };
     let listen_fds = listen_fds();

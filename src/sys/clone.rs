@@ -1,6 +1,6 @@
 //! `clone3(2)`: how a container's first process comes to be.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::{Errno, Result, check, exit, heap};
 
@@ -118,4 +118,38 @@ fn legacy_clone(namespaces: u64, pidfd: &mut libc::c_int) -> Result<libc::c_long
     // SAFETY: without CLONE_VM a null stack means a copy of ours; `pidfd` is
     // the only memory that the kernel writes, and it outlives the call.
     check(unsafe { libc::syscall(libc::SYS_clone, flags, std::ptr::null_mut::<u8>(), pidfd, 0, 0) })
+}
+
+/// A process that does nothing, and ends when this is dropped or with us.
+#[derive(Debug)]
+pub(crate) struct Placeholder(Child);
+
+impl Placeholder {
+    pub(crate) fn new() -> Result<Self> {
+        use rustix::process::{
+            DumpableBehavior, Signal, getppid, set_dumpable_behavior,
+            set_parent_process_death_signal,
+        };
+        let parent = rustix::process::getpid();
+        clone_child(0, None, || {
+            let set = set_parent_process_death_signal(Some(Signal::KILL))
+                .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+            while set.is_ok() && getppid() == Some(parent) {
+                let _ = rustix::event::poll(&mut [], None);
+            }
+        })
+        .map(Self)
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.0.pid
+    }
+}
+
+impl Drop for Placeholder {
+    fn drop(&mut self) {
+        use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+        let _ = pidfd_send_signal(&self.0.pidfd, Signal::KILL);
+        let _ = waitid(WaitId::PidFd(self.0.pidfd.as_fd()), WaitIdOptions::EXITED);
+    }
 }
