@@ -12,6 +12,7 @@ mod exec;
 mod features;
 mod list;
 mod logs;
+mod notify;
 mod pause;
 mod run;
 mod spec;
@@ -34,6 +35,7 @@ pub(crate) fn tests() -> Vec<Test> {
         list::tests(),
         logs::tests(),
         pause::tests(),
+        notify::tests(),
         run::tests(),
         spec::tests(),
         state::tests(),

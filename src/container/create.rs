@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::agent::Agent;
+use super::notify;
 use super::status::Status;
 use super::store::{Container, InitId, Record, Store};
 use super::undo::Undo;
@@ -81,9 +82,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     fd::cloexec_from(3).doing(|| "close what the caller left open")?;
     let bundle = absolute(request.bundle.as_deref().unwrap_or(Path::new(".")))?;
     let text = read_config(request, &bundle)?;
-    let config = Config::parse(&text)?;
-    check::config(&config)?;
-    lsm::check(&config)?;
+    let config = configuration(store, request, &text)?;
     let (mut plan, mut record) = decide(&config, request, &bundle)?;
     let resources = config.linux().resources.as_ref().unwrap_or(NO_LIMITS);
     let limits = record.cgroups.limits(resources)?;
@@ -101,6 +100,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let mut cgroups = record.cgroups.clone();
     let mut undo = Undo::default();
     undo.push(|| warn(container.remove()));
+    notify::make_directory(store, &request.id)?;
     cgroups.claim()?;
     record.cgroups.clone_from(&cgroups);
     container.write_journal(&record)?;
@@ -160,6 +160,15 @@ fn give_net_devices(init: &Init<'_>) -> Result<()> {
     net_devices::move_all(init.net_devices(), init.pid())?;
     init.answer(Step::NetDevices);
     Ok(())
+}
+
+/// What is to be made.
+fn configuration(store: &Store, request: &Request, text: &[u8]) -> Result<Config> {
+    let mut config = Config::parse(text)?;
+    check::config(&config)?;
+    lsm::check(&config)?;
+    notify::add_to(&mut config, store, &request.id);
+    Ok(config)
 }
 
 /// The processes of a joined pid namespace see init from its first moment.

@@ -213,5 +213,5 @@ fn run(
     };
     let Some(signals) = signals else { return Ok(0) };
     crate::log::release();
-    foreground::attend(init.pid(), init.pidfd(), signals, terminal.as_mut())
+    foreground::attend(init.pid(), init.pidfd(), signals, terminal.as_mut(), None)
 }

@@ -3,6 +3,7 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use super::notify::Notify;
 use super::terminal::Terminal;
 use crate::error::{Doing, Result};
 use crate::sys::event::{PollFd, PollFlags, poll};
@@ -15,6 +16,7 @@ pub(super) fn attend(
     pidfd: BorrowedFd<'_>,
     signals: &OwnedFd,
     mut terminal: Option<&mut Terminal>,
+    mut notify: Option<Notify>,
 ) -> Result<u8> {
     loop {
         let mut watched = vec![
@@ -24,12 +26,17 @@ pub(super) fn attend(
         if let Some(terminal) = &terminal {
             watched.extend(terminal.watched());
         }
+        watched.extend(notify.iter().map(|n| PollFd::from_borrowed_fd(n.as_fd(), PollFlags::IN)));
         io::retry_on_intr(|| poll(&mut watched, None)).doing(|| "wait for the container")?;
         let ready: Vec<PollFlags> = watched.iter().map(PollFd::revents).collect();
         drop(watched);
         if let Some(terminal) = terminal.as_deref_mut() {
             terminal.copy(&ready[2..]);
         }
+        notify = match notify {
+            Some(notify) if notify.take(pid)? => None,
+            other => other,
+        };
         while let Some(number) = signal::next(signals).doing(|| "read a signal")? {
             pass_on(pidfd, number, terminal.as_deref_mut());
         }

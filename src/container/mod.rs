@@ -12,6 +12,7 @@ pub(crate) mod id;
 pub(crate) mod kill;
 mod lsm;
 mod net_devices;
+mod notify;
 pub(crate) mod pause;
 pub(crate) mod run;
 pub(crate) mod start;

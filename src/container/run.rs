@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::create::{self, Created, Request};
+use super::notify::Notify;
 use super::status::Op;
 use super::store::Store;
 use super::terminal::Terminal;
@@ -33,7 +34,7 @@ pub(crate) fn run(store: &Store, request: &Request, manner: Manner) -> Result<u8
     let signals =
         if manner.detach { None } else { Some(signal::block_all().doing(|| "block signals")?) };
     let created = create::create(store, request)?;
-    let ended = begin_and_wait(&created, signals.as_ref());
+    let ended = begin_and_wait(store, &created, signals.as_ref());
     let gone = ended.is_err() || !manner.detach && !manner.keep;
     if !gone {
         return ended;
@@ -48,16 +49,20 @@ pub(crate) fn run(store: &Store, request: &Request, manner: Manner) -> Result<u8
     ended.and_then(|code| removed.map(|()| code))
 }
 
-fn begin_and_wait(created: &Created, signals: Option<&OwnedFd>) -> Result<u8> {
+fn begin_and_wait(store: &Store, created: &Created, signals: Option<&OwnedFd>) -> Result<u8> {
     let mut terminal = match &created.terminal {
         Some(socket) => Some(Terminal::receive(socket.as_fd())?),
         None => None,
     };
+    let notify = Notify::listen(store, &created.record.id)?;
     let started = start::started(&created.container, &created.record);
     created.container.unlock();
     started?;
-    let Some(signals) = signals else { return Ok(0) };
-    crate::log::release();
     let pid = created.record.init.map_or(0, |init| init.pid);
-    foreground::attend(pid, created.pidfd.as_fd(), signals, terminal.as_mut())
+    let pidfd = created.pidfd.as_fd();
+    let Some(signals) = signals else {
+        return notify.map_or(Ok(()), |notify| notify.wait(pid, pidfd)).map(|()| 0);
+    };
+    crate::log::release();
+    foreground::attend(pid, pidfd, signals, terminal.as_mut(), notify)
 }

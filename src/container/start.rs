@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::create::blame_memory;
+use super::notify::Notify;
 use super::state::State;
 use super::status::{Op, Status};
 use super::store::{Container, InitId, Record, Store};
@@ -16,7 +17,13 @@ use crate::sys::{Errno, signal};
 /// Starts the container `id`: steps 7 to 9 of the lifecycle.
 pub(crate) fn start(store: &Store, id: &str) -> Result<()> {
     let (container, record, _) = store.lock_for(id, Op::Start)?;
-    started(&container, &record)
+    let notify = Notify::listen(store, id)?;
+    started(&container, &record)?;
+    container.unlock();
+    match (notify, record.init, record.init.and_then(InitId::alive)) {
+        (Some(notify), Some(init), Some(alive)) => notify.wait(init.pid, alive.pidfd.as_fd()),
+        _ => Ok(()),
+    }
 }
 
 /// Lets the init of a created container go on, and waits until it has

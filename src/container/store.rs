@@ -163,6 +163,11 @@ impl Store {
         Self { root: root.unwrap_or_else(|| PathBuf::from("/run/minke")) }
     }
 
+    /// Where a container's directory is, whether or not it is there.
+    pub(crate) fn path_of(&self, id: &str) -> PathBuf {
+        self.root.join(id)
+    }
+
     /// Takes the ID: makes its directory, locked.
     pub(crate) fn reserve(&self, id: &str) -> Result<Container> {
         id::check(id)?;

@@ -25,7 +25,7 @@ pub(crate) mod socket;
 pub(crate) use rustix::io::Errno;
 pub(crate) use rustix::param::page_size;
 pub(crate) use rustix::process::{getegid, geteuid};
-pub(crate) use rustix::{event, fs, io, net, process, pty, stdio, system, termios, thread};
+pub(crate) use rustix::{event, fs, io, net, pipe, process, pty, stdio, system, termios, thread};
 
 /// What a system call gives: a value or an errno.
 pub(crate) type Result<T> = std::result::Result<T, Errno>;
