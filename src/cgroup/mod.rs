@@ -205,6 +205,17 @@ impl Cgroups {
         self.groups.is_empty()
     }
 
+    /// Whether the runtime may make all directories; a user seldom may.
+    pub(crate) fn may_be_made(&self) -> bool {
+        self.groups.iter().all(|group| {
+            let mut path = group.path.as_str();
+            while path.len() > MOUNT_POINT.len() && access(path, Access::EXISTS).is_err() {
+                path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            }
+            access(path, Access::WRITE_OK).is_ok()
+        })
+    }
+
     /// How the container's own cgroup mounts are to look.
     pub(crate) fn view(&self) -> Result<CgroupView> {
         if !self.groups.is_empty() {

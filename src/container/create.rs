@@ -197,11 +197,37 @@ impl Phases {
     }
 }
 
+/// A user without a cgroup of his own cannot have limits; devices are kept from
+/// him by the user namespace.
+fn without_cgroups(config: &Config) -> Result<()> {
+    let linux = config.linux();
+    let resources = linux.resources.clone().unwrap_or(Resources::NONE);
+    let limits = Resources { devices: Vec::new(), ..resources } != Resources::NONE;
+    if !limits && linux.cgroups_path.as_deref().is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    // runc's words.
+    Err(Error::advised(
+        "rootless needs no limits + no cgrouppath when no permission is granted for cgroups",
+        Errno::ACCESS,
+        "leave linux.cgroupsPath and linux.resources out, or have a cgroup delegated to the user",
+    ))
+}
+
 /// The plan, and what is to be written down of it.
 fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Record)> {
     let linux = config.linux();
+    let rootless = request.rootless.unwrap_or_else(is_rootless);
     let cgroups = match request.cgroup_manager {
-        CgroupManager::Cgroupfs => Cgroups::locate(linux.cgroups_path.as_deref(), &request.id)?,
+        CgroupManager::Cgroupfs => {
+            let cgroups = Cgroups::locate(linux.cgroups_path.as_deref(), &request.id)?;
+            if rootless && !cgroups.may_be_made() {
+                without_cgroups(config)?;
+                Cgroups::none()
+            } else {
+                cgroups
+            }
+        }
         CgroupManager::Disabled => Cgroups::none(),
         CgroupManager::Systemd => {
             Cgroups::locate_unit(linux.cgroups_path.as_deref(), &request.id, &config.annotations)?
@@ -218,7 +244,7 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         capabilities: own_capabilities()?,
         listen_fds,
         cgroup_view: cgroups.view()?,
-        rootless: request.rootless.unwrap_or_else(is_rootless),
+        rootless,
     };
     let mut plan = plan::for_init(config, &options)?;
     if let Some(filter) = &mut plan.process.filter {
