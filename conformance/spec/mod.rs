@@ -19,6 +19,7 @@ mod process;
 mod rootfs;
 mod state;
 mod sysctl;
+mod systemd;
 mod user_namespaces;
 
 use crate::support::Test;
@@ -43,6 +44,7 @@ pub(crate) fn tests() -> Vec<Test> {
         rootfs::tests(),
         state::tests(),
         sysctl::tests(),
+        systemd::tests(),
         user_namespaces::tests(),
     ]
     .concat()
