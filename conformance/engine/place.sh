@@ -69,6 +69,12 @@ mount_cgroups() {
         *) mount -t cgroup -o "$name" cgroup "/sys/fs/cgroup/$name" ;;
         esac
     done
+    # containerd gives up on a container of which it finds one hierarchy nowhere.
+    while IFS=: read -r _ name _; do
+        [[ $name == name=* && $name != name=systemd ]] || continue
+        mkdir "/sys/fs/cgroup/${name#name=}"
+        mount -t cgroup -o "none,$name" cgroup "/sys/fs/cgroup/${name#name=}"
+    done </proc/self/cgroup
 }
 
 # device NAME MAJOR MINOR: open to everybody, which no udev has made it here.
