@@ -8,6 +8,7 @@ mod credentials;
 mod devices;
 mod filters;
 mod hooks;
+mod intel_rdt;
 mod lifecycle;
 mod limits;
 mod masked_paths;
@@ -33,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
         devices::tests(),
         filters::tests(),
         hooks::tests(),
+        intel_rdt::tests(),
         lifecycle::tests(),
         limits::tests(),
         masked_paths::tests(),

@@ -1,7 +1,4 @@
-//! Is this configuration allowed, and can this build do all of it?
-//!
-//! A field that is not there yet is an error: a container that runs without
-//! what its configuration asks for is worse than one that does not run.
+//! Is this configuration allowed?
 
 use crate::error::{Error, Result};
 use crate::spec::Config;
@@ -10,8 +7,7 @@ use crate::spec::Config;
 pub(crate) fn config(config: &Config) -> Result<()> {
     version(&config.oci_version)?;
     annotations(config)?;
-    names(config)?;
-    supported_linux(config)
+    names(config)
 }
 
 /// config.md#specification-version: 1.x is this major version.
@@ -54,32 +50,12 @@ fn names(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn supported_linux(config: &Config) -> Result<()> {
-    let linux = config.linux();
-    let wanted = [("linux.intelRdt", linux.intel_rdt.is_some())];
-    refuse(&wanted)
-}
-
-fn refuse(wanted: &[(&str, bool)]) -> Result<()> {
-    match wanted.iter().find(|(_, wanted)| *wanted) {
-        Some((field, _)) => Err(Error::Unsupported { what: format!("config.json: {field}") }),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn checked(json: &str) -> Result<()> {
         config(&Config::parse(json.as_bytes()).unwrap())
-    }
-
-    #[test]
-    fn what_is_not_there_yet_is_an_error() {
-        let e =
-            checked(r#"{"ociVersion":"1.0.0","linux":{"intelRdt":{}}}"#).unwrap_err().to_string();
-        assert_eq!(e, "config.json: linux.intelRdt is not supported yet");
     }
 
     #[test]

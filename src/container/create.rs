@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use super::agent::Agent;
 use super::notify;
+use super::resctrl::Group;
 use super::status::Status;
 use super::store::{Container, InitId, Record, Store};
 use super::undo::Undo;
-use super::{guard, id, lsm, net_devices, state};
-use crate::cgroup::Cgroups;
+use super::{guard, id, lsm, net_devices, resctrl, state};
+use crate::cgroup::{Cgroups, Entrance};
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::link::parent::{Init, launch};
@@ -98,6 +99,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let held = signal::hold();
     let container = store.reserve(&request.id)?;
     let mut cgroups = record.cgroups.clone();
+    let group = record.resctrl.clone();
     let mut undo = Undo::default();
     undo.push(|| warn(container.remove()));
     notify::make_directory(store, &request.id)?;
@@ -106,6 +108,8 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     container.write_journal(&record)?;
     let mut entrance = record.cgroups.make(&limits)?;
     undo.push(|| warn(cgroups.remove()));
+    undo.push(|| warn(group.iter().try_for_each(Group::undo)));
+    group.iter().zip(&config.linux().intel_rdt).try_for_each(|(group, rdt)| group.make(rdt))?;
     let start = container.bind_start()?;
     phases.done("state directory and cgroups");
     let (tasks, sources) = (std::mem::take(&mut entrance.tasks), plan::Sources::default());
@@ -119,10 +123,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     phases.done("the clone");
     drop(handles);
     record.init = InitId::of(init.pid());
-    if !init.is_in_cgroup() {
-        entrance.admit(init.pid())?;
-    }
-    entrance.is_taken();
+    admit(&init, &mut entrance, group.as_ref())?;
     container.write_config(&text)?;
     container.write_state(&record)?;
     give_net_devices(&init)?;
@@ -149,6 +150,15 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     undo.keep();
     drop(undo);
     Ok(Created { container, record, pidfd, terminal })
+}
+
+/// Puts init where the limits of processor, memory and cache are.
+fn admit(init: &Init<'_>, entrance: &mut Entrance, group: Option<&Group>) -> Result<()> {
+    if !init.is_in_cgroup() {
+        entrance.admit(init.pid())?;
+    }
+    entrance.is_taken();
+    group.map_or(Ok(()), |group| group.admit(init.pid()))
 }
 
 /// Init waits for its network devices once it is in its namespaces.
@@ -264,6 +274,7 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         creator: crate::sys::process::getpid().as_raw_pid(),
         init: None,
         cgroups,
+        resctrl: resctrl::locate(linux.intel_rdt.as_ref(), &request.id)?,
         no_new_keyring: request.no_new_keyring,
         shares_pid_namespace: plan.namespaces.new & CLONE_NEWPID == 0,
         program: config

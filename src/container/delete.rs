@@ -36,6 +36,9 @@ pub(crate) fn remove(container: &Container, record: &Record, status: Status) -> 
         // The runtime was killed before anybody was there, or with him.
         record.cgroups.remove_made()?;
     }
+    if let Some(group) = &record.resctrl {
+        group.remove()?;
+    }
     container.remove()?;
     if !record.poststop.is_empty() {
         let stopped = State::new(record, Status::Stopped).compact();

@@ -14,6 +14,7 @@ mod lsm;
 mod net_devices;
 mod notify;
 pub(crate) mod pause;
+pub(crate) mod resctrl;
 pub(crate) mod run;
 pub(crate) mod start;
 pub(crate) mod state;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::id;
+use super::resctrl::Group;
 use super::status::{Op, Status};
 use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
@@ -55,6 +56,8 @@ pub(crate) struct Record {
     pub(crate) creator: i32,
     pub(crate) init: Option<InitId>,
     pub(crate) cgroups: Cgroups,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) resctrl: Option<Group>,
     /// Without a pid namespace, killing init leaves the others alive.
     pub(crate) shares_pid_namespace: bool,
     /// `--no-new-keyring`, which holds for `exec` too.

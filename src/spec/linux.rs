@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::Resources;
 use super::seccomp::Seccomp;
@@ -30,7 +29,7 @@ pub(crate) struct Linux {
     /// Limits for the container's cgroup.
     pub(crate) resources: Option<Resources>,
     /// Cache and memory bandwidth allocation (resctrl).
-    pub(crate) intel_rdt: Option<Value>,
+    pub(crate) intel_rdt: Option<IntelRdt>,
     /// Kernel parameters, by their dotted name.
     pub(crate) sysctl: BTreeMap<String, String>,
     /// System call filter.
@@ -157,4 +156,28 @@ pub(crate) struct MemoryPolicy {
     pub(crate) nodes: Option<String>,
     /// `MPOL_F_…` names.
     pub(crate) flags: Vec<String>,
+}
+
+/// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#intelrdt>
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct IntelRdt {
+    /// Class of service: a directory of resctrl, `/` for the default one, the
+    /// container's ID when absent.
+    #[serde(rename = "closID")]
+    pub(crate) clos_id: Option<String>,
+    /// Lines for `schemata`.
+    pub(crate) schemata: Vec<String>,
+    /// A line for `schemata`: `L3:`, and masks of the cache.
+    pub(crate) l3_cache_schema: Option<String>,
+    /// A line for `schemata`: `MB:`, and shares of memory bandwidth.
+    pub(crate) mem_bw_schema: Option<String>,
+    /// Whether the container gets a monitoring group.
+    pub(crate) enable_monitoring: bool,
+    /// Ignored: `enableMonitoring` has replaced it (runtime-spec 1.3).
+    #[serde(rename = "enableCMT")]
+    pub(crate) enable_cmt: bool,
+    /// The same.
+    #[serde(rename = "enableMBM")]
+    pub(crate) enable_mbm: bool,
 }

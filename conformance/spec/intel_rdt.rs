@@ -1,0 +1,160 @@
+//! config-linux.md#intelrdt, on file systems that stand for resctrl: a tmpfs
+//! for what is written, a cgroup hierarchy for directories that are born with
+//! a `tasks` file and can be removed with it. The runtime finds them in a
+//! `/proc/PID/mountinfo` that has a line more.
+
+use crate::support::command::Output;
+use crate::support::needs::{Need, needs};
+use crate::support::{Bundle, Case, Test, Value, json, test};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        test!("R2", without_resctrl_it_is_an_error),
+        test!("R9", resctrl_is_left_alone_unless_asked_for).needs(needs()),
+        test!("R1", the_process_is_in_the_tasks_of_its_class).needs(needs()),
+        test!("R3", without_a_class_the_id_is_one_and_goes_with_the_container).needs(needs()),
+        test!("R4", a_class_without_schema_must_be_there).needs(needs()),
+        test!("R5", a_class_with_another_schema_is_an_error).needs(needs()),
+        test!("R6", the_schemata_are_written_in_their_order).needs(needs()),
+        test!("R7", a_monitoring_group_is_made_and_removed).needs(needs()),
+        test!("R8", the_default_class_is_the_root).needs(needs()),
+        test!("bad", a_class_or_schema_that_cannot_be_is_refused).needs(needs()),
+    ]
+}
+
+fn needs() -> Vec<Need> {
+    needs![minke]
+}
+
+const TMPFS: &str = "mount -t tmpfs resctrl $R";
+
+/// Runs `command` where `mount` has been mounted at `$R` as resctrl, and
+/// `before` was run; afterwards `after`.
+fn run(bundle: &Bundle<'_>, mount: &str, before: &str, after: &str) -> Output {
+    let root = bundle.case.path("resctrl");
+    std::fs::create_dir_all(&root).unwrap();
+    let script = format!(
+        r#"R={}; {mount} || exit 9
+        {before}
+        (   cat /proc/self/mountinfo > $R.mountinfo
+            echo "999 1 0:99 / $R rw - resctrl resctrl rw" >> $R.mountinfo
+            exec sh -c 'mount --bind "$0" /proc/$$/mountinfo && exec "$@"' $R.mountinfo "$@" )
+        code=$?
+        {after}
+        umount $R
+        exit $code"#,
+        root.display()
+    );
+    let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    bundle.settle(bundle.launch("run", &[]).through(wrapper).run())
+}
+
+fn with(case: &Case, rdt: Value) -> Bundle<'_> {
+    case.bundle().set("/linux/intelRdt", rdt)
+}
+
+/// "If no mounted resctrl … is available …, the runtime MUST generate an error".
+fn without_resctrl_it_is_an_error(case: &Case) {
+    with(case, json!({})).create().fails().tells("ntel");
+    case.leaves_nothing();
+}
+
+/// "If intelRdt is not set, the runtime MUST NOT manipulate any resctrl".
+fn resctrl_is_left_alone_unless_asked_for(case: &Case) {
+    run(&case.bundle(), TMPFS, "", "ls -A $R").ok().prints("");
+}
+
+/// "MUST write the container process ID to the tasks file".
+fn the_process_is_in_the_tasks_of_its_class(case: &Case) {
+    let bundle = with(case, json!({"closID": "gold"})).sh("true");
+    let seen = run(&bundle, TMPFS, "mkdir $R/gold", "cat $R/gold/tasks; ls -A $R").ok();
+    let pid = seen.stdout.trim_end_matches("gold\n");
+    assert!(pid.parse::<u32>().is_ok(), "{seen}");
+}
+
+/// "MUST use the container ID … and create the <container-id> directory";
+/// "MUST remove the sub-directory when the container is deleted".
+fn without_a_class_the_id_is_one_and_goes_with_the_container(case: &Case) {
+    let hierarchy = "mount -t cgroup -o none,name=resctrl-$$ resctrl $R";
+    let bundle = with(case, json!({}));
+    // Of another hierarchy, `tasks` takes a process and the group goes when
+    // that has ended.
+    let script = "cat /proc/self/cgroup";
+    let bundle = bundle.sh(script);
+    let seen = run(&bundle, hierarchy, "", "ls -d $R/*/ 2>/dev/null");
+    let seen = seen.ok();
+    assert!(seen.stdout.contains(&format!("/{}\n", bundle.id)), "in its class: {seen}");
+    assert!(!seen.stdout.contains(&format!("resctrl/{}", bundle.id)), "removed: {seen}");
+}
+
+/// "MUST check if corresponding pre-configured directory closID is present".
+fn a_class_without_schema_must_be_there(case: &Case) {
+    let bundle = with(case, json!({"closID": "gold"})).sh("true");
+    run(&bundle, TMPFS, "", "ls -A $R").exits(1).prints("").tells("linux.intelRdt.closID");
+    case.leaves_nothing();
+}
+
+/// "MUST compare l3CacheSchema and/or memBwSchema value with schemata file".
+fn a_class_with_another_schema_is_an_error(case: &Case) {
+    let before =
+        "mkdir $R/gold; printf '    L3:0=007f0;1=01f\\nMB:0= 20;1= 70\\n' > $R/gold/schemata";
+    for (rdt, fits) in [
+        (json!({"closID": "gold", "l3CacheSchema": "L3:1=1f;0=7f0"}), true),
+        (json!({"closID": "gold", "memBwSchema": "MB:0=20;1=70"}), true),
+        (json!({"closID": "gold", "l3CacheSchema": "L3:0=ff;1=1f"}), false),
+        (json!({"closID": "gold", "memBwSchema": "MB:0=20;1=80"}), false),
+    ] {
+        let bundle = with(case, rdt).sh("true");
+        let run = run(&bundle, TMPFS, before, "");
+        assert_eq!(run.code() == 0, fits, "{run}");
+        assert!(fits || run.stderr.contains("Schema"), "{run}");
+    }
+}
+
+/// "MUST write l3CacheSchema first and memBwSchema last"; "schemata field must
+/// be written last". What was made for a named class stays.
+fn the_schemata_are_written_in_their_order(case: &Case) {
+    let rdt = json!({"closID": "new", "schemata": ["L2:0=f", "L2:1=f"], "memBwSchema": "MB:0=20",
+        "l3CacheSchema": "L3:0=f"});
+    let bundle = with(case, rdt).sh("true");
+    run(&bundle, TMPFS, "", "cat $R/new/schemata").ok().prints("L3:0=f\nMB:0=20\nL2:0=f\nL2:1=f\n");
+}
+
+/// "MUST create mon_groups/<container-id>"; "MUST delete the MON group".
+fn a_monitoring_group_is_made_and_removed(case: &Case) {
+    let hierarchy = "mount -t cgroup -o none,name=resctrl-$$ resctrl $R";
+    let bundle = with(case, json!({"closID": "gold", "enableMonitoring": true}));
+    let bundle = bundle.sh("cat /proc/self/cgroup");
+    let before = "mkdir -p $R/gold/mon_groups";
+    let after =
+        "ls $R/gold/mon_groups | grep -v '\\.\\|tasks\\|notify'; rmdir $R/gold/mon_groups $R/gold";
+    let seen = run(&bundle, hierarchy, before, after).ok();
+    assert!(seen.stdout.contains(&format!("/gold/mon_groups/{}\n", bundle.id)), "{seen}");
+    assert!(!seen.stdout.lines().any(|line| line == bundle.id), "removed: {seen}");
+}
+
+/// "value / means that the container MUST be assigned to the default CLOS".
+fn the_default_class_is_the_root(case: &Case) {
+    let bundle = with(case, json!({"closID": "/"})).sh("true");
+    let seen = run(&bundle, TMPFS, "", "ls -A $R; cat $R/tasks").ok();
+    assert!(seen.stdout.starts_with("tasks\n"), "{seen}");
+}
+
+/// Each with its JSON path, and nothing is made.
+fn a_class_or_schema_that_cannot_be_is_refused(case: &Case) {
+    for (rdt, field) in [
+        (json!({"closID": ".."}), "closID"),
+        (json!({"closID": "a/b"}), "closID"),
+        (json!({"memBwSchema": "L3:0=f"}), "memBwSchema"),
+        (json!({"l3CacheSchema": "L3:0=f\nMB:0=1"}), "l3CacheSchema"),
+        (json!({"schemata": ["L2:0=f", "a\nb"]}), "schemata[1]"),
+    ] {
+        let failed = run(&with(case, rdt).sh("true"), TMPFS, "", "ls -A $R").exits(1).prints("");
+        assert!(
+            failed.stderr.contains(&format!("config.json: linux.intelRdt.{field}: ")),
+            "{failed}"
+        );
+        assert_eq!(failed.stderr.lines().count(), 1, "{failed}");
+        case.leaves_nothing();
+    }
+}
