@@ -18,6 +18,7 @@ mod namespaces;
 mod net_devices;
 mod process;
 mod rootfs;
+mod rootless;
 mod state;
 mod sysctl;
 mod systemd;
@@ -44,6 +45,7 @@ pub(crate) fn tests() -> Vec<Test> {
         net_devices::tests(),
         process::tests(),
         rootfs::tests(),
+        rootless::tests(),
         state::tests(),
         sysctl::tests(),
         systemd::tests(),
