@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         test!("exec", exec_exits_as_the_program_does),
         test!("exec", exec_is_in_the_containers_namespaces_and_root),
+        test!("exec", exec_is_root_of_the_containers_user_namespace),
         test!("exec", exec_is_in_the_containers_cgroups),
         test!("exec", exec_is_as_the_config_says_unless_told_otherwise),
         test!("exec", exec_takes_cwd_env_and_user),
@@ -98,6 +99,24 @@ fn exec_is_in_the_containers_namespaces_and_root(case: &Case) {
     let own = sh(&bundle, &of("self")).ok().stdout;
     sh(&bundle, &of("1")).ok().prints(&own);
     sh(&bundle, "cat /mark; hostname").ok().prints("hereconformance\n");
+    bundle.end();
+}
+
+/// Joined with the others, and with the ids that it has there.
+fn exec_is_root_of_the_containers_user_namespace(case: &Case) {
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    let bundle = case
+        .bundle()
+        .without_mount("/sys")
+        .without_mount("/sys/fs/cgroup")
+        .namespace("user")
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map);
+    let bundle = bundle.running();
+    let own = sh(&bundle, "id -u; id -g; readlink /proc/self/ns/user").ok().stdout;
+    let user = fs::read_link(format!("/proc/{}/ns/user", bundle.pid())).unwrap();
+    assert_eq!(own, format!("0\n0\n{}\n", user.display()));
+    exec(&bundle, &["--user", "5:6"], &["id", "-u"]).run().ok().prints("5\n");
     bundle.end();
 }
 
