@@ -194,6 +194,9 @@ fn run(
     signals: Option<&OwnedFd>,
     terminal: Option<&OwnedFd>,
 ) -> Result<u8> {
+    // Before the program has it: it may have a mind of its own about the mode.
+    let terminal = terminal.map(|socket| Terminal::receive(socket.as_fd())).transpose();
+    let mut terminal = terminal.map_err(|error| init.reason_or(error))?;
     if let Some(path) = &request.pidfd_socket {
         send_pidfd(path, b"setns", init.pidfd())?;
     }
@@ -207,10 +210,6 @@ fn run(
         return Err(error);
     }
     init.let_go();
-    let mut terminal = match terminal {
-        Some(socket) => Some(Terminal::receive(socket.as_fd())?),
-        None => None,
-    };
     let Some(signals) = signals else { return Ok(0) };
     crate::log::release();
     foreground::attend(init.pid(), init.pidfd(), signals, terminal.as_mut(), None)
