@@ -34,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("mounts", recursive_flags_reach_the_mounts_below)
             .fails_on("crun 1.8", "EINVAL for access times")
             .needs(needs![kernel(5, 12)]),
+        test!("mounts", a_mount_in_a_shared_volume_reaches_the_host),
         test!("mounts", recursive_clears_reach_the_mounts_below)
             .fails_on("crun 1.8", "EINVAL for access times")
             .needs(needs![kernel(5, 12)]),
@@ -255,6 +256,27 @@ fn recursive_propagation_reaches_the_mounts_below(case: &Case) {
         shared("/all") && shared("/all/below") && shared("/top") && !shared("/top/below"),
         "{text}"
     );
+}
+
+/// With a shared root, what is mounted in a shared volume reaches the host.
+fn a_mount_in_a_shared_volume_reaches_the_host(case: &Case) {
+    let volume = volume(case);
+    let capabilities = json!(["CAP_SYS_ADMIN"]);
+    let bundle =
+        ["bounding", "effective", "permitted"].iter().fold(case.bundle(), |bundle, set| {
+            bundle.set(&format!("/process/capabilities/{set}"), capabilities.clone())
+        });
+    let bundle = bundle
+        .set("/linux/rootfsPropagation", json!("rshared"))
+        .bind(volume.as_ref(), "/all", &["rbind", "rshared"])
+        .sh("mount -t tmpfs made /all/below");
+    let script = format!(
+        r#"{} && mount --make-rshared {volume} && "$@" && findmnt --noheadings --output SOURCE {volume}/below"#,
+        tree(&volume, "rw")
+    );
+    let output =
+        bundle.launch("run", &[]).through(["unshare", "--mount", "sh", "-c", &script, "sh"]).run();
+    assert!(bundle.settle(output).ok().stdout.contains("made"));
 }
 
 /// `ro` is about one mount; the recursive form has a name of its own.

@@ -108,10 +108,16 @@ pub(super) fn switch(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
 /// Old and new root change places at the same mount point, so no directory
 /// is needed for the old one (`pivot_root(2)` tells of it).
 fn pivot(plan: &NewContainer) -> Result<()> {
-    pivot_root(c".", c".")?;
-    if Propagation::from_bits_retain(plan.rootfs.propagation).contains(Propagation::SHARED) {
-        // The unmounting below must not reach the host.
+    let shared = Propagation::from_bits_retain(plan.rootfs.propagation);
+    if shared.contains(Propagation::SHARED) {
+        // The unmounting below must not reach the host. Only by a descriptor
+        // can the old root be named; what is mounted in the new one stays shared.
+        let old = openat(CWD, c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        pivot_root(c".", c".")?;
+        fchdir(&old)?;
         mount_change(c".", Propagation::DOWNSTREAM | Propagation::REC)?;
+    } else {
+        pivot_root(c".", c".")?;
     }
     unmount(c".", UnmountFlags::DETACH)
 }
