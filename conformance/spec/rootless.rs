@@ -11,8 +11,34 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         test!("rootless", a_user_runs_a_container_and_is_root_in_it)
             .fails_on("crun 1.8", "cannot do without cgroups here"),
+        test!("rootless", a_user_has_a_state_directory_of_its_own),
         test!("rootless", limits_that_a_user_cannot_set_are_refused),
     ]
+}
+
+/// Without `--root`: below `XDG_RUNTIME_DIR`, also for who is root only in a
+/// user namespace. What `delete --force` removes shows where the runtime looks.
+fn a_user_has_a_state_directory_of_its_own(case: &Case) {
+    let stale = case.path("xdg").join(runtime::name()).join(format!("stale-{USER}"));
+    fs::set_permissions(&case.dir, Permissions::from_mode(0o777)).unwrap();
+    let id = USER.to_string();
+    let user = ["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"];
+    let in_namespace = [&user[..], &["unshare", "--user", "--map-root-user"]].concat();
+    for (who, finds) in [(&["env"][..], false), (&user, true), (&in_namespace, true)] {
+        fs::create_dir_all(&stale).unwrap();
+        for directory in stale.ancestors().take(3) {
+            chown(directory, Some(USER), Some(USER)).unwrap();
+        }
+        let output = std::process::Command::new(who[0])
+            .args(&who[1..])
+            .arg(program(case))
+            .args(["delete", "--force", &format!("stale-{USER}")])
+            .env("XDG_RUNTIME_DIR", case.path("xdg"))
+            .env_remove("USER")
+            .output()
+            .unwrap();
+        assert_ne!(stale.exists(), finds, "{who:?}: {output:?}");
+    }
 }
 
 /// Nobody on this machine.

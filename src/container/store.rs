@@ -154,13 +154,17 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// `--root`, or `/run/minke`, or a user's own.
+    /// `--root`, or `/run/minke`, or a user's own. As in runc, root of a user
+    /// namespace is such a user, unless it calls itself root.
     pub(crate) fn new(root: Option<&Path>) -> Self {
+        let is_user = || {
+            super::create::is_rootless()
+                && (!crate::sys::geteuid().is_root()
+                    || std::env::var_os("USER").is_none_or(|user| user != "root"))
+        };
         let user = || {
             let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
-            runtime_dir
-                .filter(|_| !crate::sys::geteuid().is_root())
-                .map(|dir| PathBuf::from(dir).join("minke"))
+            runtime_dir.filter(|_| is_user()).map(|dir| PathBuf::from(dir).join("minke"))
         };
         let root = root.map(Path::to_path_buf).or_else(user);
         Self { root: root.unwrap_or_else(|| PathBuf::from("/run/minke")) }
