@@ -1,5 +1,10 @@
 //! What a program meets under a filter: the errno, the signal, the line.
 
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
+
 use super::{but, probing, tried};
 use crate::support::needs::needs;
 use crate::support::{Bundle, Case, Test, Value, json, test};
@@ -10,6 +15,8 @@ use crate::support::{Bundle, Case, Test, Value, json, test};
 pub(super) fn tests() -> Vec<Test> {
     vec![
         test!("seccomp", each_action_does_what_it_says).fails_on("runc 1.1", "refuses some errnos"),
+        test!("seccomp", a_call_that_is_logged_is_in_the_log_of_the_kernel)
+            .needs(needs![file("/dev/kmsg"), no_file("/run/systemd/journal/audit")]),
         test!("seccomp", conditions_are_held_against_the_arguments),
         test!("seccomp", all_conditions_of_a_rule_must_hold),
         test!("seccomp", what_is_not_listed_is_refused)
@@ -56,6 +63,27 @@ fn each_action_does_what_it_says(case: &Case) {
         let rule = json!([{"names": ["getppid"], "action": action}]);
         assert_eq!(tried(case, &but(rule), &["110"]), ["1"], "{action}");
     }
+}
+
+/// seccomp(2): "SECCOMP_RET_LOG: the system call is executed after the filter
+/// return action is logged".
+fn a_call_that_is_logged_is_in_the_log_of_the_kernel(case: &Case) {
+    let mut log = std::fs::File::options()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open("/dev/kmsg")
+        .unwrap();
+    log.seek(SeekFrom::End(0)).unwrap();
+    // getpgrp, which no other test has logged.
+    let rule = json!([{"names": ["getpgrp"], "action": "SCMP_ACT_LOG"}]);
+    assert_ne!(tried(case, &but(rule), &["111"]), ["-1"]);
+    let mut record = [0; 8192];
+    let mut lines = Vec::new();
+    while let Ok(length) = log.read(&mut record) {
+        lines.push(String::from_utf8_lossy(&record[..length]).into_owned());
+    }
+    let is_ours = |line: &String| line.contains("type=1326") && line.contains(" syscall=111 ");
+    assert!(lines.iter().any(is_ours), "{lines:?}");
 }
 
 /// "the operator for syscall arguments in seccomp", on 64 bits.
