@@ -12,6 +12,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("rootless", a_user_runs_a_container_and_is_root_in_it)
             .fails_on("crun 1.8", "cannot do without cgroups here"),
         test!("rootless", a_user_has_a_state_directory_of_its_own),
+        test!("rootless", who_is_root_in_a_user_namespace_runs_a_container_there)
+            .fails_on("crun 1.8", "cannot do without cgroups here"),
         test!("rootless", limits_that_a_user_cannot_set_are_refused),
     ]
 }
@@ -84,6 +86,20 @@ fn a_user_runs_a_container_and_is_root_in_it(case: &Case) {
     let output = by_user(case, bundle.launch("run", &[])).run().ok();
     let words: Vec<_> = output.stdout.split_whitespace().collect();
     assert_eq!(words.join(" "), format!("0 0 {USER} 1 ro"));
+}
+
+/// As Podman calls a runtime for a user: devices are bound, not made.
+fn who_is_root_in_a_user_namespace_runs_a_container_there(case: &Case) {
+    let bundle = bundle(case)
+        .without_namespace("user")
+        .remove("/linux/uidMappings")
+        .remove("/linux/gidMappings")
+        .sh("echo x > /dev/null && stat -c %t:%T /dev/null; id -u");
+    let id = USER.to_string();
+    let user = ["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"];
+    let user = [&user[..], &["unshare", "--user", "--map-root-user", "--mount"]].concat();
+    let run = bundle.launch("run", &[]).program(&program(case)).through(user).run();
+    run.ok().prints("1:3\n0\n");
 }
 
 /// In runc's words.

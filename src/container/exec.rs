@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::agent::Agent;
 use super::create::{
-    check_preserved, connect_agent, console, hide_from, open_proc, own_capabilities, send_pidfd,
-    write_pid_file,
+    check_preserved, connect_agent, console, hide_from, is_rootless, open_proc, own_capabilities,
+    send_pidfd, write_pid_file,
 };
 use super::foreground;
 use super::state::State;
@@ -113,6 +113,7 @@ fn decide(config: &Config, record: &Record, request: &Request) -> Result<Plan> {
         no_new_keyring: record.no_new_keyring,
         preserve_fds: request.preserve_fds,
         capabilities: own_capabilities()?,
+        rootless: is_rootless(),
         ..plan::Options::default()
     };
     plan::for_exec(config, record.init.map_or(0, |init| init.pid), &options)

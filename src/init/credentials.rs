@@ -82,8 +82,10 @@ fn become_user(plan: &Plan) -> Done {
     let who = &plan.process.credentials;
     let (uid, gid) = (Uid::from_raw(who.uid), Gid::from_raw(who.gid));
     match set_thread_groups(&who.groups) {
-        // Denied in this user namespace (`/proc/PID/setgroups`).
-        Err(Errno::PERM) if who.groups.is_empty() && plan.namespaces.user != User::Own => {}
+        // Denied in this user namespace (`/proc/PID/setgroups`), which may be
+        // one that the runtime itself is in.
+        Err(Errno::PERM)
+            if who.groups.is_empty() && (plan.rootless || plan.namespaces.user != User::Own) => {}
         other => at(Step::Groups, 0, other)?,
     }
     at(Step::Ids, 0, set_thread_res_gid(gid, gid, gid))?;

@@ -58,6 +58,8 @@ fn make(node: &Node, bind: bool, root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> R
     let device = makedev(node.major, node.minor);
     match mknodat(parent, name, node.kind, Mode::from_raw_mode(node.mode), device) {
         Err(Errno::EXIST) => return existing(node, parent, name),
+        // The runtime may be in a user namespace itself.
+        Err(Errno::PERM) if node.kind != FileType::Fifo => return bind_node(node, parent, name),
         other => other?,
     }
     if (node.uid, node.gid) == (0, 0) {
