@@ -18,6 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("N1", a_pod_of_joined_namespaces_is_joined),
         test!("N1", namespaces_of_the_host_are_joined_beside_a_new_user_namespace),
         test!("N1", both_path_and_the_same_ids_are_taken).fails_on("runc 1.1", "refuses both"),
+        test!("N1", the_user_namespace_of_the_runtime_cannot_be_joined),
         test!("N1", both_path_and_other_ids_are_refused)
             .fails_on("crun 1.8", "does not check")
             .needs(needs![minke()]),
@@ -154,6 +155,18 @@ fn both_path_and_the_same_ids_are_taken(case: &Case) {
     let donor = mapped(case.bundle()).running();
     let bundle = mapped(case.bundle()).joins("user", &format!("/proc/{}/ns/user", donor.pid()));
     bundle.args(&["id", "-u"]).run().ok().prints("0\n");
+}
+
+/// There is none to join: that must be told, and not be waited for.
+fn the_user_namespace_of_the_runtime_cannot_be_joined(case: &Case) {
+    let own = json!({"type": "user", "path": "/proc/self/ns/user"});
+    for map in [json!([]), json!([{"containerID": 0, "hostID": 0, "size": 1}])] {
+        let mut bundle = case.bundle();
+        bundle.at("/linux/namespaces").as_array_mut().unwrap().push(own.clone());
+        bundle = bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+        bundle.create().fails();
+        case.leaves_nothing();
+    }
 }
 
 /// Which of the two is meant nobody knows.

@@ -74,7 +74,7 @@ impl<'c> Bundle<'c> {
         self
     }
 
-    fn at(&mut self, pointer: &str) -> &mut Value {
+    pub(crate) fn at(&mut self, pointer: &str) -> &mut Value {
         pointer.split('/').skip(1).fold(&mut self.config, |value, key| match value {
             Value::Array(list) => &mut list[key.parse::<usize>().expect("an index")],
             value => &mut value[key],

@@ -111,6 +111,9 @@ fn by_way_of_a_stone(
     drop(far);
     let mut born = [0u8; 1];
     let received = receive_bounded(near.as_fd(), &mut born);
+    if received.is_err() {
+        let _ = signal::send(stone.pidfd.as_fd(), 9);
+    }
     let ended = waitid(WaitId::PidFd(stone.pidfd.as_fd()), WaitIdOptions::EXITED);
     let pidfd = received.doing(|| "hear of the container's init")?;
     ended.doing(|| "wait for a child")?;

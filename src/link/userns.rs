@@ -141,6 +141,8 @@ impl Keeper {
             }
             crate::sys::exit(0)
         });
+        // Else the end of the stream would never be seen.
+        drop(theirs);
         let child = child.map_err(|errno| {
             Error::advised("make a user namespace", errno, forbidden().unwrap_or_default())
         })?;
