@@ -85,7 +85,10 @@ pub(crate) fn stone(
     cgroup: Option<BorrowedFd<'_>>,
 ) -> ! {
     let joined = at(Step::ParentDeath, 0, set_parent_process_death_signal(Some(Signal::KILL)))
-        .and_then(|()| namespaces::join_all(plan, handles));
+        // A user may write it only as long as he may look into us.
+        .and_then(|()| credentials::oom_score_adj(plan, handles))
+        .and_then(|()| namespaces::join_all(plan, handles))
+        .and_then(|()| namespaces::hide_from_joined(plan));
     if let Err(failure) = joined {
         report.failed(&failure);
         sys::exit(1)
@@ -119,7 +122,9 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     attributes::affinity(plan)?;
     namespaces::die_with_parent()?;
     attributes::label_keys(plan, handles)?;
-    credentials::oom_score_adj(plan, handles)?;
+    if !plan.namespaces.stepping_stone {
+        credentials::oom_score_adj(plan, handles)?;
+    }
     namespaces::hide_unless_mapped_by_a_user(plan)?;
     namespaces::session()?;
     namespaces::enter(plan, handles, report)?;

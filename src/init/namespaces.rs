@@ -25,6 +25,14 @@ pub(super) fn hide_unless_mapped_by_a_user(plan: &Plan) -> Done {
     if plan.privileged || plan.namespaces.user == User::Own { hide() } else { Ok(()) }
 }
 
+/// The processes of a joined pid namespace see who is born in it at once, with
+/// descriptors of the host (CVE-2016-9962); so the parent of init hides, and
+/// init is born hidden. Offsets of a new time namespace are still to be
+/// written by who may look into himself.
+pub(super) fn hide_from_joined(plan: &Plan) -> Done {
+    if plan.namespaces.time_offsets.is_some() { Ok(()) } else { hide() }
+}
+
 fn hide() -> Done {
     at(Step::ParentDeath, 1, set_dumpable_behavior(DumpableBehavior::NotDumpable))
 }
@@ -80,6 +88,10 @@ pub(super) fn join_all(plan: &Plan, handles: &Handles) -> Done {
         return joins().try_for_each(|(index, (join, fd))| {
             at(Step::JoinNamespace, index, namespace::setns(fd.as_fd(), join.kind))
         });
+    }
+    // In the user namespace that may be denied, and they are the host's.
+    if plan.privileged && !plan.rootless {
+        at(Step::BecomeRoot, 0, set_thread_groups(&[]))?;
     }
     let mut refused = 0;
     for (index, (join, fd)) in joins().filter(|(_, (join, _))| join.kind != CLONE_NEWUSER) {
