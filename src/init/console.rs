@@ -55,25 +55,29 @@ fn make(
 }
 
 /// Opens a pty, checking that it is one: a volume over `/dev` could offer
-/// something else (CVE-2025-52565). The slave comes from the master by
-/// `TIOCGPTPEER` (Linux 4.13), not by its path.
+/// something else (CVE-2025-52565). It is looked at before, because to open a
+/// device may do something, and after, because it may be another by then. The
+/// slave comes from the master by `TIOCGPTPEER` (Linux 4.13), not by its path.
 fn open_pty(root: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
-    const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
-    let found = resolve::in_root(root, c"dev/pts/ptmx")?;
-    let stat = fstat(&found)?;
-    let is_ptmx = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-        && (major(stat.st_rdev), minor(stat.st_rdev)) == (5, 2)
-        && fstatfs(&found)?.f_type.cast_unsigned() == DEVPTS_SUPER_MAGIC;
-    if !is_ptmx {
-        return Err(Errno::NODEV);
-    }
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let master =
-        openat(crate::sys::fs::CWD, FdPath::new(found.as_fd()).as_c_str(), flags, Mode::empty())?;
+    let directory = resolve::in_root(root, c"dev/pts")?;
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    is_ptmx(&openat(&directory, c"ptmx", flags | OFlags::PATH, Mode::empty())?)?;
+    let flags = flags | OFlags::RDWR | OFlags::NOCTTY;
+    let master = openat(&directory, c"ptmx", flags, Mode::empty())?;
+    is_ptmx(&master)?;
     unlockpt(&master)?;
     let slave =
         ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     Ok((master, slave))
+}
+
+fn is_ptmx(found: &OwnedFd) -> Result<()> {
+    const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
+    let stat = fstat(found)?;
+    let is_it = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && (major(stat.st_rdev), minor(stat.st_rdev)) == (5, 2)
+        && fstatfs(found)?.f_type.cast_unsigned() == DEVPTS_SUPER_MAGIC;
+    if is_it { Ok(()) } else { Err(Errno::NODEV) }
 }
 
 /// `process.consoleSize`.
