@@ -92,7 +92,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let (console, terminal) = console(&config, request.console_socket.as_deref(), request.detach)?;
     let before_clone = open_namespaces(&plan.namespaces.join_before_clone)?;
     let namespaces = open_namespaces(&plan.namespaces.join)?;
-    check_new(&plan, &namespaces)?;
+    check_new(&plan, &before_clone, &namespaces)?;
     let proc = open_proc()?;
     let agent = connect_agent(&plan, &config, &bundle)?;
 
@@ -551,8 +551,9 @@ pub(super) fn open_proc() -> Result<OwnedFd> {
 }
 
 /// What the host has to say about a new container.
-fn check_new(plan: &Plan, namespaces: &[OwnedFd]) -> Result<()> {
+fn check_new(plan: &Plan, before_clone: &[OwnedFd], namespaces: &[OwnedFd]) -> Result<()> {
     let Some(new) = &plan.container else { return Ok(()) };
+    refuse_host_sysctl(new, &plan.namespaces.join_before_clone, before_clone)?;
     refuse_host_sysctl(new, &plan.namespaces.join, namespaces)?;
     net_devices::check(&new.net_devices)?;
     check_rootfs(new)
