@@ -20,9 +20,10 @@ pub(crate) fn start(store: &Store, id: &str) -> Result<()> {
     let notify = Notify::listen(store, id)?;
     started(&container, &record)?;
     container.unlock();
-    match (notify, record.init, record.init.and_then(InitId::alive)) {
-        (Some(notify), Some(init), Some(alive)) => notify.wait(init.pid, alive.pidfd.as_fd()),
-        _ => Ok(()),
+    let (Some(notify), Some(init)) = (notify, record.init) else { return Ok(()) };
+    match init.alive() {
+        Some(alive) => notify.wait(init.pid, alive.pidfd.as_fd()),
+        None => Ok(()),
     }
 }
 

@@ -98,8 +98,6 @@ impl InitId {
     /// on its way there. Exec goes on to give it a new name, at once; who ends
     /// keeps the old one. One that is gone altogether has the benefit of doubt.
     pub(crate) fn has_executed(self) -> bool {
-        let pidfd = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        let Some(Ok(pidfd)) = pidfd else { return true };
         // Two looks are enough, unless a program took the name of our init.
         for wait in 0..10 {
             match stat(self.pid) {
@@ -110,6 +108,8 @@ impl InitId {
                 }
                 _ => return true,
             }
+            let pidfd = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+            let Some(Ok(pidfd)) = pidfd else { return true };
             let limit = Timespec { tv_sec: 0, tv_nsec: 50_000 << wait };
             let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
         }
