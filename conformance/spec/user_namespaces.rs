@@ -9,15 +9,18 @@ use crate::support::{Bundle, Case, Test, json, test};
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         test!("N2", a_new_user_namespace_has_its_ids),
-        test!("N2", the_other_namespaces_belong_to_the_user_namespace),
+        test!("N2", the_other_namespaces_belong_to_the_user_namespace)
+            .fails_on("runc 1.1", "makes them before it has the group of its root"),
         test!("N2", a_new_time_namespace_beside_it_has_its_offsets)
             .fails_on("crun 1.8", "its init dies")
             .fails_on("runc 1.1", "knows no time namespace")
             .needs(needs![file("/proc/self/ns/time")]),
-        test!("N1", a_joined_user_namespace_is_joined),
-        test!("N1", a_pod_of_joined_namespaces_is_joined),
+        test!("N1", a_joined_user_namespace_is_joined)
+            .fails_on("runc 1.1", "wants its ids as well"),
+        test!("N1", a_pod_of_joined_namespaces_is_joined)
+            .fails_on("runc 1.1", "wants its ids as well"),
         test!("N1", namespaces_of_the_host_are_joined_beside_a_new_user_namespace),
-        test!("N1", both_path_and_the_same_ids_are_taken).fails_on("runc 1.1", "refuses both"),
+        test!("N1", both_path_and_the_same_ids_are_taken),
         test!("N1", the_user_namespace_of_the_runtime_cannot_be_joined),
         test!("N1", both_path_and_other_ids_are_refused)
             .fails_on("crun 1.8", "does not check")
@@ -31,9 +34,10 @@ pub(crate) fn tests() -> Vec<Test> {
             .may_fail_on("crun 1.8", "takes them by options"),
         test!("C10", mappings_of_a_mount_come_in_pairs).needs(needs![minke()]),
         test!("D2", devices_are_those_of_the_host),
-        test!("2.2", a_volume_that_only_root_can_reach_is_there)
-            .fails_on("runc 1.1", "opens it in the user namespace"),
-        test!("2.2", a_rootfs_that_only_root_can_reach_is_there),
+        test!("2.2", a_volume_that_only_root_can_reach_is_there),
+        test!("2.2", a_rootfs_that_only_root_can_reach_is_there)
+            .fails_on("runc 1.1", "opens it in the user namespace")
+            .fails_on("crun 1.8", "opens it in the user namespace"),
         test!("2.2", an_id_that_is_not_mapped_is_refused),
         test!("2.2", limits_above_the_runtimes_own_need_its_rights),
         test!("C8", wrong_mappings_are_refused_with_their_path).needs(needs![minke()]),
