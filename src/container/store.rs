@@ -183,8 +183,9 @@ impl Store {
         let mut made = mkdirat(CWD, &path, mode);
         if made == Err(Errno::NOENT) {
             // Nobody else's: what is recorded here is believed, hooks included.
+            // With the sticky bit, for what lies below XDG_RUNTIME_DIR may be pruned.
             let mut builder = std::fs::DirBuilder::new();
-            builder.recursive(true).mode(0o700);
+            builder.recursive(true).mode(0o1700);
             builder.create(&self.root).map_err(|e| self.root_error("make", &e))?;
             made = mkdirat(CWD, &path, mode);
         }
