@@ -223,7 +223,12 @@ impl Cgroups {
         }
         // Without one of its own, the container is where the runtime is.
         let own = |hierarchy: Hierarchy| Group {
-            path: format!("{}{}", hierarchy.mount, hierarchy.own.trim_end_matches('/')),
+            // Outside of its namespace's root it has no path.
+            path: match hierarchy.own.as_str() {
+                "/" => hierarchy.mount,
+                own if own.starts_with("/..") => String::new(),
+                own => hierarchy.mount + own,
+            },
             controllers: hierarchy.controllers,
             made: 0,
         };
@@ -371,20 +376,29 @@ impl Cgroups {
     }
 
     /// Sets the limits, by the directories that were opened to enter them.
-    pub(crate) fn set(&self, limits: &Limits<'_>, entrance: &Entrance) -> Result<()> {
+    /// `rootless` is who may not load device rules; the user namespace keeps
+    /// such a container from devices.
+    pub(crate) fn set(
+        &self,
+        limits: &Limits<'_>,
+        entrance: &Entrance,
+        rootless: bool,
+    ) -> Result<()> {
         if self.groups.is_empty() {
             return Ok(());
         }
         let directory = |controller: &str| self.directory(&entrance.directories, controller);
         limits::apply(directory, &limits.writes)?;
         held::tell(directory, &limits.writes);
-        match (&limits.devices, entrance.v2()) {
+        let ruled = match (&limits.devices, entrance.v2()) {
             (Some(rules), Some(cgroup)) if self.is_unified() && entrance.fresh => {
                 bpf::attach(cgroup, rules)
             }
             (Some(rules), Some(cgroup)) if self.is_unified() => bpf::replace(cgroup, rules),
             _ => Ok(()),
-        }
+        };
+        let denied = Some(Errno::PERM.raw_os_error());
+        ruled.or_else(|error| if rootless && error.errno() == denied { Ok(()) } else { Err(error) })
     }
 
     /// Sends `SIGKILL` to every process of the container. They are the same in

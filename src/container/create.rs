@@ -132,7 +132,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     }
     record
         .cgroups
-        .set(&limits, &entrance)
+        .set(&limits, &entrance, init.is_rootless())
         .map_err(|error| blame_memory(init.reason_or(error), &record))?;
     // A hook that fails ends the container's life, the end of it included.
     if let Err(error) = bring_up(&config, &record, &init, agent) {

@@ -247,6 +247,11 @@ impl Init<'_> {
         self.plan.container.as_ref().map_or(&[], |new| &new.net_devices)
     }
 
+    /// Whether the runtime has not all of root's rights.
+    pub(crate) fn is_rootless(&self) -> bool {
+        self.plan.rootless
+    }
+
     /// Whether it waits for an answer when its mounts are made.
     pub(crate) fn pauses(&self) -> bool {
         self.plan.container.as_ref().is_some_and(|new| new.pause_after_mounts)
