@@ -17,7 +17,8 @@ use crate::sys::mount::{
 use crate::sys::{Errno, Result};
 
 /// cgroup v2. Where the kernel refuses a mount (no namespace of its own below
-/// a user namespace), the container's directory is bound instead.
+/// a user namespace), the container's directory is bound instead; and if that
+/// cannot be seen, nothing of what the host has there is (CVE-2023-25809).
 pub(super) fn v2(
     index: usize,
     mount: &Mount,
@@ -27,7 +28,14 @@ pub(super) fn v2(
     at(Step::MountTarget, index, mount_point(mount, root))?;
     let place = Place { root, path: &mount.target, attr: mount.attr };
     let made = match (place.mount(c"cgroup2", c""), fallback) {
-        (Err(Errno::PERM | Errno::BUSY), Some(source)) => place.bind(source),
+        (Err(Errno::PERM | Errno::BUSY), Some(source)) => match place.bind(source) {
+            Err(Errno::NOENT) => {
+                let set = mount.attr.set | mount::MOUNT_ATTR_RDONLY;
+                let empty = Place { attr: Attr { set, clear: 0 }, ..place };
+                empty.mount(c"tmpfs", c"nr_blocks=1,nr_inodes=1")
+            }
+            other => other,
+        },
         (other, _) => other,
     };
     at(Step::Mount, index, made)
@@ -84,7 +92,11 @@ fn one_hierarchy(
         (true, false) => place.mount(c"cgroup", &hierarchy.controllers),
         (false, _) => place.bind(&hierarchy.source),
     };
-    made.map(drop)
+    match made {
+        // It lies outside of what can be seen of its hierarchy.
+        Err(Errno::NOENT) if !view.own_namespace => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// Where something is mounted, and how.
