@@ -169,7 +169,7 @@ fn etc(case: &Case, ranges: &str) -> PathBuf {
 /// As the user, in a mount namespace where /etc is another.
 fn with_etc<'c>(case: &'c Case, invocation: Invocation<'c>, etc: &Path) -> Invocation<'c> {
     let script = format!(
-        r"mount --bind {} /etc && exec setpriv --reuid {USER} --regid {USER} --clear-groups "$@""#,
+        r#"mount --bind {} /etc && exec setpriv --reuid {USER} --regid {USER} --clear-groups "$@""#,
         etc.display()
     );
     let user = ["unshare", "--mount", "sh", "-c", &script, "sh"];
