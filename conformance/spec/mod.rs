@@ -22,6 +22,7 @@ mod rootless;
 mod state;
 mod sysctl;
 mod systemd;
+mod user_namespace_edges;
 mod user_namespaces;
 
 use crate::support::Test;
@@ -50,6 +51,7 @@ pub(crate) fn tests() -> Vec<Test> {
         sysctl::tests(),
         systemd::tests(),
         user_namespaces::tests(),
+        user_namespace_edges::tests(),
     ]
     .concat()
 }

@@ -69,7 +69,7 @@ impl Cgroups {
         let directory = |controller: &str| self.directory(&directories, controller);
         let writes = self.writes(resources)?;
         let before: Vec<Before> = writes.iter().filter_map(|w| before(directory, w)).collect();
-        let changed = limits::apply(directory, &writes)
+        let changed = limits::apply(directory, &writes, false)
             .and_then(|()| rules.map_or(Ok(()), |rules| self.change_devices(directory, &rules)))
             // Last, as it cannot be put back: what it would set again is set.
             .and_then(|()| self.unit.as_ref().map_or(Ok(()), |unit| unit.set(&writes)));

@@ -24,8 +24,10 @@ const PIECE: usize = 4096;
 pub(crate) fn apply<'d>(
     dir: impl Fn(&str) -> Option<BorrowedFd<'d>>,
     writes: &[Write<'_>],
+    rootless: bool,
 ) -> Result<()> {
     in_order(writes, |write| match dir(write.controller) {
+        Some(dir) if write.controller == "devices" => unless_denied(set(dir, write), rootless),
         Some(dir) => set(dir, write),
         None if write.missing == Missing::Ignored => Ok(()),
         // runc's words.
@@ -34,6 +36,13 @@ pub(crate) fn apply<'d>(
             why: format!("container could not join or create cgroup ({})", write.field),
         }),
     })
+}
+
+/// Device rules take rights over the host. Who lacks them has a user namespace
+/// to keep the container from devices.
+pub(super) fn unless_denied(ruled: Result<()>, rootless: bool) -> Result<()> {
+    let denied = Some(Errno::PERM.raw_os_error());
+    ruled.or_else(|error| if rootless && error.errno() == denied { Ok(()) } else { Err(error) })
 }
 
 /// What the kernel holds in the file of a write; `None` if there is no file.

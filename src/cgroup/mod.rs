@@ -376,8 +376,7 @@ impl Cgroups {
     }
 
     /// Sets the limits, by the directories that were opened to enter them.
-    /// `rootless` is who may not load device rules; the user namespace keeps
-    /// such a container from devices.
+    /// For who is `rootless`, rules for devices are not needed.
     pub(crate) fn set(
         &self,
         limits: &Limits<'_>,
@@ -388,7 +387,7 @@ impl Cgroups {
             return Ok(());
         }
         let directory = |controller: &str| self.directory(&entrance.directories, controller);
-        limits::apply(directory, &limits.writes)?;
+        limits::apply(directory, &limits.writes, rootless)?;
         held::tell(directory, &limits.writes);
         let ruled = match (&limits.devices, entrance.v2()) {
             (Some(rules), Some(cgroup)) if self.is_unified() && entrance.fresh => {
@@ -397,8 +396,7 @@ impl Cgroups {
             (Some(rules), Some(cgroup)) if self.is_unified() => bpf::replace(cgroup, rules),
             _ => Ok(()),
         };
-        let denied = Some(Errno::PERM.raw_os_error());
-        ruled.or_else(|error| if rootless && error.errno() == denied { Ok(()) } else { Err(error) })
+        limits::unless_denied(ruled, rootless)
     }
 
     /// Sends `SIGKILL` to every process of the container. They are the same in

@@ -127,15 +127,20 @@ struct Keeper {
 }
 
 impl Keeper {
-    /// With `joined` it enters that one, else it makes one.
-    fn new(joined: Option<BorrowedFd<'_>>) -> Result<Self> {
+    /// With `joined` it enters that one, and makes the namespaces `below` it;
+    /// else it makes one.
+    fn new(joined: Option<BorrowedFd<'_>>, below: u64) -> Result<Self> {
         let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         let (ours, theirs) = pair.doing(|| "make a socket")?;
         let mut ours = Some(ours);
         let kinds = if joined.is_none() { CLONE_NEWUSER } else { 0 };
+        let enter = |user: BorrowedFd<'_>| {
+            namespace::setns(user, CLONE_NEWUSER)?;
+            namespace::unshare(below)
+        };
         let child = clone_child(kinds, None, || {
             drop(ours.take());
-            if joined.is_none_or(|fd| namespace::setns(fd, CLONE_NEWUSER).is_ok()) {
+            if joined.is_none_or(|user| enter(user).is_ok()) {
                 let _ = io::write(&theirs, b"x");
                 let _ = io::read(&theirs, &mut [0u8; 1]);
             }
@@ -174,7 +179,7 @@ fn open(path: &str) -> Result<OwnedFd> {
 /// Engines say both a user namespace to join and its ids. As in runc, they must
 /// be the ids that it has.
 pub(crate) fn check_same(maps: &IdMaps, joined: BorrowedFd<'_>) -> Result<()> {
-    let keeper = Keeper::new(Some(joined))?;
+    let keeper = Keeper::new(Some(joined), 0)?;
     for (name, wanted) in [("uid", &maps.uid), ("gid", &maps.gid)] {
         let path = format!("/proc/{}/{name}_map", keeper.child.pid);
         let has = fs::read_to_string(&path).map_err(|e| {
@@ -196,18 +201,23 @@ pub(crate) fn check_same(maps: &IdMaps, joined: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The id-mapped mounts of a container without a new user namespace.
+/// The id-mapped mounts of a container without a new user namespace. For one
+/// that is joined they come from a mount namespace that is its: so flags are
+/// locked, and trees cannot be taken apart, as in all mounts from the host.
 pub(crate) fn map_mounts(plan: &Plan, namespaces: &[OwnedFd]) -> Result<Sources> {
     let mut sources = Sources::default();
     let joined = plan.namespaces.join.iter().zip(namespaces);
     let mut own = joined.filter(|(join, _)| join.kind == CLONE_NEWUSER).map(|(_, fd)| fd.as_fd());
     let own = own.next();
+    let keeper = own.map(|own| Keeper::new(Some(own), CLONE_NEWNS)).transpose()?;
+    let away = keeper.map(|keeper| Away::in_mounts_of(keeper.child.pid)).transpose()?;
     for (index, mount) in plan.mounts().iter().enumerate() {
         sources.mounts.push(match &mount.kind {
             Kind::Bind(bind) if bind.id_map.is_some() => Some(id_mapped(plan, index, bind, own)?),
             _ => None,
         });
     }
+    away.map_or(Ok(()), Away::come_back)?;
     Ok(sources)
 }
 
@@ -244,7 +254,7 @@ fn id_mapped(
     let kept;
     let ids = match (&id_map.maps, own) {
         (Some(maps), _) => {
-            keeper = Keeper::new(None)?;
+            keeper = Keeper::new(None, 0)?;
             write_maps(keeper.child.pid, maps)?;
             kept = keeper.open()?;
             kept.as_fd()

@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use super::wire::Message;
 use crate::error::words;
 use crate::init::step::Step;
-use crate::plan::{Bind, Kind, NewContainer, Plan};
+use crate::plan::{Bind, Kind, Mount, NewContainer, Plan};
 use crate::sys::Errno;
 
 const SECCOMP: &str = "config.json: linux.seccomp: load the filter";
@@ -16,6 +16,12 @@ const SECCOMP: &str = "config.json: linux.seccomp: load the filter";
 /// Words a failure of `create`.
 pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &str) -> String {
     let index = usize::from(item);
+    if step == Step::Mount
+        && errno == Errno::PERM.raw_os_error()
+        && let Some(words) = plan.mounts().get(index).and_then(locked_words)
+    {
+        return format!("config.json: mounts[{index}]: {words}");
+    }
     if let Some(words) = plan.container.as_ref().and_then(|new| new_words(new, step, index)) {
         return with_cause(&words, errno, text);
     }
@@ -155,6 +161,13 @@ fn mount_words(plan: &NewContainer, step: Step, index: usize) -> String {
         Step::CopyUp => format!("config.json: mounts[{index}]: copy up into \"/{target}\""),
         _ => format!("config.json: mounts[{index}]: mount {what:?} at \"/{target}\""),
     }
+}
+
+/// runc's words for what only the user namespace of the mount may change.
+fn locked_words(mount: &Mount) -> Option<String> {
+    let clears = mount.attr.clear | mount.tree.clear != 0;
+    let changes = clears && matches!(mount.kind, Kind::Bind(_) | Kind::Remount(_));
+    changes.then(|| format!("cannot clear locked flags at \"/{}\"", mount.target.to_string_lossy()))
 }
 
 /// The words for scheduling, memory policy and labels.

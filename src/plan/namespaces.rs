@@ -153,6 +153,11 @@ fn plan_user(linux: &spec::Linux, plan: &mut Namespaces) -> Result<()> {
             }
         }
         plan.user = User::New(maps);
+        // Nothing could be mounted there.
+        if let Some(join) = plan.join.iter().find(|join| join.kind == CLONE_NEWNS) {
+            let rule = "belongs to a user namespace over which a new one has no rights";
+            return Err(Error::config(&join.field, rule));
+        }
         plan.unshare = plan.new & !BY_CLONE;
         plan.new &= BY_CLONE;
         plan.join_before_clone.append(&mut plan.join);
