@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, OutputModes, tcgetattr, tcgetwinsize};
 
+use crate::support::needs::needs;
 use crate::support::terminal::{Receiver, Terminal};
 use crate::support::{Bundle, Case, Test, json, test};
 
@@ -14,6 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("console", the_terminal_is_the_one_of_the_program),
         test!("console", dev_console_is_the_terminal),
         test!("console", the_terminal_has_the_size_of_the_config),
+        test!("console", a_size_that_no_terminal_has_is_refused).needs(needs![minke]),
         test!("console", the_terminal_of_an_engine_adds_carriage_returns),
         test!("console", the_terminal_controls_the_session_of_the_program),
         test!("console", the_terminal_belongs_to_the_user),
@@ -80,6 +82,15 @@ fn the_terminal_has_the_size_of_the_config(case: &Case) {
     terminal.until("31 97");
     let size = tcgetwinsize(&terminal.master).unwrap();
     assert_eq!((size.ws_row, size.ws_col), (31, 97));
+}
+
+/// ioctl_tty(2): the kernel has 16 bits for each.
+fn a_size_that_no_terminal_has_is_refused(case: &Case) {
+    let size = json!({"height": 24, "width": 65536});
+    let bundle = terminal(case.bundle()).set("/process/consoleSize", size);
+    let socket = ["--console-socket", "/nowhere"];
+    bundle.create_with(&socket).fails().says("process.consoleSize.width: 65536 is over 65535");
+    case.leaves_nothing();
 }
 
 /// Engines put their own terminal into raw mode and need the carriage return.

@@ -19,6 +19,7 @@ mod net_devices;
 mod process;
 mod rootfs;
 mod rootless;
+mod schema;
 mod state;
 mod sysctl;
 mod systemd;
@@ -47,6 +48,7 @@ pub(crate) fn tests() -> Vec<Test> {
         process::tests(),
         rootfs::tests(),
         rootless::tests(),
+        schema::tests(),
         state::tests(),
         sysctl::tests(),
         systemd::tests(),

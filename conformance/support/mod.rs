@@ -4,6 +4,7 @@
 pub(crate) mod bundle;
 pub(crate) mod case;
 pub(crate) mod command;
+pub(crate) mod fields;
 pub(crate) mod leaks;
 pub(crate) mod mountinfo;
 pub(crate) mod needs;

@@ -41,6 +41,11 @@ pub(crate) fn kernel(major: u32, minor: u32) -> Need {
     need(running >= (major, minor), format!("needs Linux {major}.{minor}, this is {release}"))
 }
 
+/// A variable of the environment, for what is no part of the project.
+pub(crate) fn variable(name: &str) -> Need {
+    need(std::env::var_os(name).is_some(), format!("needs the variable {name}"))
+}
+
 /// A file of the host, such as a program or a kernel's feature.
 pub(crate) fn file(path: &str) -> Need {
     need(Path::new(path).exists(), format!("needs {path}"))

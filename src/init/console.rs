@@ -83,9 +83,8 @@ fn is_ptmx(found: &OwnedFd) -> Result<()> {
 /// `process.consoleSize`.
 fn configure(terminal: Terminal, master: BorrowedFd<'_>) -> Result<()> {
     match terminal.size {
-        Some(size) => {
-            let size =
-                Winsize { ws_row: size.height, ws_col: size.width, ws_xpixel: 0, ws_ypixel: 0 };
+        Some((rows, columns)) => {
+            let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
             tcsetwinsize(master, size)
         }
         None => Ok(()),

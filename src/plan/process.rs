@@ -39,7 +39,7 @@ pub(crate) struct Process {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terminal {
     /// Rows and columns.
-    pub(crate) size: Option<spec::ConsoleSize>,
+    pub(crate) size: Option<(u16, u16)>,
 }
 
 /// getrlimit(2).
@@ -116,7 +116,7 @@ pub(crate) fn plan(
         attributes: attributes::plan(process, config.linux())?,
         labels: labels::plan(process, options)?,
         oom_score_adj: oom_score_adj(process)?,
-        terminal: process.terminal.then_some(Terminal { size: process.console_size }),
+        terminal: process.terminal.then(|| terminal(process)).transpose()?,
         filter: seccomp::plan(config.linux())?,
     })
 }
@@ -168,6 +168,19 @@ fn rlimits(limits: &[spec::Rlimit]) -> Result<Vec<(Resource, Rlimit)>> {
         planned.push((resource, Rlimit { current: value(limit.soft), maximum: value(limit.hard) }));
     }
     Ok(planned)
+}
+
+fn terminal(process: &spec::Process) -> Result<Terminal> {
+    let size = process.console_size.map(|size| -> Result<_> {
+        let number = |field: &str, size: u64| {
+            u16::try_from(size).map_err(|_| Error::config(field, format!("{size} is over 65535")))
+        };
+        Ok((
+            number("process.consoleSize.height", size.height)?,
+            number("process.consoleSize.width", size.width)?,
+        ))
+    });
+    Ok(Terminal { size: size.transpose()? })
 }
 
 fn oom_score_adj(process: &spec::Process) -> Result<Option<String>> {

@@ -9,6 +9,8 @@
 //! files. Unknown fields are ignored, as the spec's extensibility rule wants.
 //! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config.md#extensibility>
 
+#[cfg(test)]
+mod held;
 mod hooks;
 mod linux;
 pub(crate) mod merge;
@@ -19,7 +21,7 @@ pub(crate) mod seccomp;
 
 pub(crate) use hooks::{Hook, Hooks};
 pub(crate) use linux::{Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Personality};
-pub(crate) use process::{Capabilities, ConsoleSize, IoPriority, Process, Rlimit, Scheduler};
+pub(crate) use process::{Capabilities, IoPriority, Process, Rlimit, Scheduler};
 pub(crate) use resources::{BlockIo, Cpu, DeviceRule, Memory, Network, Resources, ThrottleDevice};
 
 use std::collections::BTreeMap;

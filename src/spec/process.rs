@@ -26,7 +26,7 @@ pub(crate) struct Process {
     /// `PR_SET_NO_NEW_PRIVS` (prctl(2), Linux 3.5).
     pub(crate) no_new_privileges: bool,
     /// `/proc/self/oom_score_adj`, -1000 to 1000; untouched when absent.
-    pub(crate) oom_score_adj: Option<i32>,
+    pub(crate) oom_score_adj: Option<i64>,
     /// `SELinux` label of the program.
     pub(crate) selinux_label: Option<String>,
     /// I/O scheduling class and priority (`ioprio_set(2)`).
@@ -44,10 +44,10 @@ pub(crate) struct Process {
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct ConsoleSize {
-    /// Rows.
-    pub(crate) height: u16,
-    /// Columns.
-    pub(crate) width: u16,
+    /// Rows, 65535 at most.
+    pub(crate) height: u64,
+    /// Columns, 65535 at most.
+    pub(crate) width: u64,
 }
 
 /// `setrlimit(2)`; `soft` and `hard` are in the resource's own unit.
