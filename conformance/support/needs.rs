@@ -23,6 +23,20 @@ pub(crate) fn root() -> Need {
     need(rustix::process::geteuid().is_root(), "needs root")
 }
 
+/// An ordinary user with a systemd of his own.
+pub(crate) fn user_manager() -> Need {
+    let manager = std::env::var_os("XDG_RUNTIME_DIR")
+        .is_some_and(|dir| Path::new(&dir).join("systemd/private").exists());
+    need(!rustix::process::geteuid().is_root() && manager, "needs a user with a systemd of his own")
+}
+
+/// A kernel that writes audit records.
+pub(crate) fn audit() -> Need {
+    let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let off = line.split_whitespace().any(|word| word == "audit=0");
+    need(Path::new("/proc/self/loginuid").exists() && !off, "needs a kernel with audit on")
+}
+
 /// Nothing but cgroup v2 at /sys/fs/cgroup.
 pub(crate) fn cgroup2() -> Need {
     need(Path::new("/sys/fs/cgroup/cgroup.controllers").exists(), "needs cgroup v2")

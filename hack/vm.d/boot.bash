@@ -39,8 +39,9 @@ boot_inside() {
     exit "$code"
 }
 
-# The kernel's options for both kinds of machine.
-readonly KERNEL_OPTIONS=(rw init=/lib/systemd/systemd quiet panic=-1 audit=0 selinux=0 apparmor=0 systemd.show_status=0)
+# The kernel's options for both kinds of machine. Without rt_group_sched=0 nobody in a cgroup may be real-time.
+readonly KERNEL_OPTIONS=(rw init=/lib/systemd/systemd quiet panic=-1 audit=0 selinux=0 apparmor=0 rt_group_sched=0
+    systemd.show_status=0)
 
 # In both, descriptors 4 and 5 are the command's stdout and stderr: pipes, as user-mode Linux makes them non-blocking.
 

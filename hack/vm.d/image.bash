@@ -96,6 +96,8 @@ make_root() {
         ln -sf /dev/null "$root/etc/systemd/system/$unit"
     done
     write "$root/etc/systemd/system/user@.service.d/delegate.conf" '[Service]' 'Delegate=cpu cpuset io memory pids'
+    # As on a disk: with devices and set-user-id programs.
+    write "$root/etc/systemd/system/tmp.mount.d/guest.conf" '[Mount]' Options=mode=1777
     write "$root/etc/systemd/journald.conf.d/guest.conf" '[Journal]' Storage=volatile ForwardToConsole=no
     write "$root/etc/systemd/system/guest.service" '[Unit]' After=dbus.socket 'After=systemd-logind.service' \
         '[Service]' ExecStart=/usr/local/sbin/guest KillMode=process TimeoutStopSec=2 Delegate=yes

@@ -16,10 +16,16 @@ pub(crate) fn tests() -> Vec<Test> {
     [holds::tests(), agent::tests(), bad::tests()].concat()
 }
 
-/// The program of `probe.c`. It is written by others, and linked, not copied:
-/// what a process of ours writes may still be open when it is executed.
+/// The program of `probe.c`: that of the variable `PROBE`, or a fresh one. It
+/// is written by others, and linked, not copied: what a process of ours writes
+/// may still be open when it is executed.
 static PROBE: LazyLock<PathBuf> = LazyLock::new(|| {
     let (source, program) = (scratch::DIR.join("probe.c"), scratch::probe());
+    if let Some(made) = std::env::var_os("PROBE") {
+        let copied = Command::new("cp").arg(made).arg(&program).status();
+        assert!(copied.expect("cp").success(), "copy the probe");
+        return program;
+    }
     fs::write(&source, include_str!("probe.c")).expect("the source of the probe");
     let mut compile = Command::new("gcc");
     compile.args(["-static", "-O1", "-o"]).arg(&program).arg(&source);
