@@ -23,6 +23,7 @@ mod schema;
 mod state;
 mod sysctl;
 mod systemd;
+mod user_manager;
 mod user_namespace_edges;
 mod user_namespaces;
 
@@ -52,6 +53,7 @@ pub(crate) fn tests() -> Vec<Test> {
         state::tests(),
         sysctl::tests(),
         systemd::tests(),
+        user_manager::tests(),
         user_namespaces::tests(),
         user_namespace_edges::tests(),
     ]

@@ -113,14 +113,18 @@ fn the_rootless_example_runs(case: &Case) {
     assert_eq!(words.join(" "), format!("0 0 {USER} 1"));
 }
 
-/// A bundle of the user's, who becomes root in it.
 fn bundle(case: &Case) -> Bundle<'_> {
+    bundle_of(USER, case)
+}
+
+/// A bundle of the user's, who becomes root in it.
+pub(super) fn bundle_of(user: u32, case: &Case) -> Bundle<'_> {
     let bundle = case.bundle();
     for path in ["", "tmp", "dev", "proc", "sys", "root"] {
-        chown(bundle.rootfs(path), Some(USER), Some(USER)).unwrap();
+        chown(bundle.rootfs(path), Some(user), Some(user)).unwrap();
     }
     fs::set_permissions(&case.dir, Permissions::from_mode(0o777)).unwrap();
-    let map = json!([{"containerID": 0, "hostID": USER, "size": 1}]);
+    let map = json!([{"containerID": 0, "hostID": user, "size": 1}]);
     bundle
         .namespace("user")
         .set("/linux/uidMappings", map.clone())
@@ -173,6 +177,12 @@ fn with_etc<'c>(case: &'c Case, invocation: Invocation<'c>, etc: &Path) -> Invoc
         etc.display()
     );
     let user = ["unshare", "--mount", "sh", "-c", &script, "sh"];
+    invocation.program(&program(case)).through(user)
+}
+
+pub(super) fn by<'c>(user: u32, case: &'c Case, invocation: Invocation<'c>) -> Invocation<'c> {
+    let id = user.to_string();
+    let user = ["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"];
     invocation.program(&program(case)).through(user)
 }
 

@@ -10,6 +10,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::case::Case;
 use super::scratch;
 
+/// How deep below the root a test's cgroup may be: those of a user's systemd
+/// are in `user.slice/user-1000.slice/user@1000.service/app.slice/UNIT`.
+const DEPTH: u32 = 5;
+
 /// The leaks once the kernel has had a moment to end the killed.
 pub(crate) fn settled(case: &Case) -> Vec<String> {
     let end = Instant::now() + Duration::from_secs(3);
@@ -76,7 +80,7 @@ pub(crate) fn mounts(dir: &Path) -> Vec<PathBuf> {
 pub(crate) fn cgroups(tag: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for hierarchy in scratch::hierarchies() {
-        search(&hierarchy, tag, 3, &mut found);
+        search(&hierarchy, tag, DEPTH, &mut found);
     }
     found
 }

@@ -71,7 +71,8 @@ impl Cgroups {
                 return Err(Error::usage(words));
             }
         }
-        let mut entrance = Entrance::default();
+        let unit = self.unit.clone().filter(|_| sub.is_empty());
+        let mut entrance = Entrance { unit, ..Entrance::default() };
         for group in &self.groups {
             let path = sub.path_in(group);
             let directory = open_directory(&path).doing(|| format!("open cgroup {path:?}"))?;

@@ -86,7 +86,9 @@ pub(crate) struct Entrance {
     v2: Option<usize>,
     /// `tasks` of each v1 directory.
     pub(crate) tasks: Vec<OwnedFd>,
-    /// Keeps systemd's unit until init is in it.
+    /// systemd's unit that the v2 directory belongs to.
+    unit: Option<Unit>,
+    /// Keeps it until init is in it.
     placeholder: Option<Placeholder>,
 }
 
@@ -94,8 +96,11 @@ impl Entrance {
     /// Moves a process into the v2 directory, where it could not be born there.
     pub(crate) fn admit(&self, pid: i32) -> Result<()> {
         let Some(directory) = self.v2() else { return Ok(()) };
-        empty::write(directory, "cgroup.procs", &pid.to_string())
-            .doing(|| format!("move pid {pid} into the container's cgroup"))
+        match (empty::write(directory, "cgroup.procs", &pid.to_string()), &self.unit) {
+            // What is above both cgroups is not the user's, but systemd's.
+            (Err(Errno::ACCESS), Some(unit)) => unit.attach(pid),
+            (result, _) => result.doing(|| format!("move pid {pid} into the container's cgroup")),
+        }
     }
 
     /// Whether the v2 directory has handed its controllers down, and so can
@@ -110,6 +115,7 @@ impl Entrance {
     pub(crate) fn replace_v2(&mut self, mut other: Self) {
         if let (Some(at), Some(directory)) = (self.v2, other.directories.pop()) {
             self.directories[at] = directory;
+            self.unit = None;
         }
     }
 
@@ -181,6 +187,7 @@ impl Cgroups {
         path: Option<&str>,
         id: &str,
         annotations: &BTreeMap<String, String>,
+        rootless: bool,
     ) -> Result<Self> {
         let hierarchies = host::hierarchies()?;
         let [Hierarchy { mount, controllers, own }] = hierarchies.as_slice() else {
@@ -189,7 +196,7 @@ impl Cgroups {
         if !controllers.is_empty() {
             return Err(no_unified());
         }
-        let (unit, directory) = Unit::locate(path, id, annotations, own)?;
+        let (unit, directory) = Unit::locate(path, id, annotations, own, rootless)?;
         let group =
             Group { path: format!("{mount}{directory}"), controllers: String::new(), made: 0 };
         Ok(Self { groups: vec![group], unit: Some(unit) })
@@ -286,7 +293,8 @@ impl Cgroups {
 
     fn make_all(&self, placeholder: Option<Placeholder>) -> Result<Entrance> {
         let kept = placeholder.is_some();
-        let mut entrance = Entrance { fresh: true, placeholder, ..Entrance::default() };
+        let unit = self.unit.clone();
+        let mut entrance = Entrance { fresh: true, unit, placeholder, ..Entrance::default() };
         for group in &self.groups {
             let (directory, fresh) = if kept {
                 let directory = open_directory(&group.path);

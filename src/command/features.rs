@@ -128,7 +128,7 @@ impl Linux {
         Self {
             namespaces: NAMESPACES,
             capabilities: &CAPABILITIES,
-            cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: false, rdma: false },
+            cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: true, rdma: false },
             seccomp: Seccomp::new(),
             apparmor: Enabled { enabled: true },
             selinux: Enabled { enabled: true },

@@ -11,7 +11,7 @@ use super::status::Status;
 use super::store::{Container, InitId, Record, Store};
 use super::undo::Undo;
 use super::{guard, id, lsm, net_devices, resctrl, state};
-use crate::cgroup::{Cgroups, Entrance};
+use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::link::parent::{Init, launch};
@@ -113,17 +113,18 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let start = container.bind_start()?;
     phases.done("state directory and cgroups");
     let (tasks, sources) = (std::mem::take(&mut entrance.tasks), plan::Sources::default());
-    let start = Some(start);
-    let mut handles = Handles { proc, namespaces, tasks, sources, start, root: None, console };
+    let (root, outside, start) = (None, false, Some(start));
+    let mut handles = Handles { proc, namespaces, outside, tasks, sources, start, root, console };
 
     hide_from(&before_clone)?;
-    let mut init =
-        launch(&mut plan, &mut handles, &before_clone, entrance.v2(), Some(container.as_fd()))?;
+    let (admit, locked) = (|pid| entrance.admit(pid), Some(container.as_fd()));
+    let mut init = launch(&mut plan, &mut handles, &before_clone, entrance.v2(), admit, locked)?;
     // From here on the child works, and so do we.
     phases.done("the clone");
     drop(handles);
     record.init = InitId::of(init.pid());
-    admit(&init, &mut entrance, group.as_ref())?;
+    entrance.is_taken();
+    group.as_ref().map_or(Ok(()), |group| group.admit(init.pid()))?;
     container.write_config(&text)?;
     container.write_state(&record)?;
     give_net_devices(&init)?;
@@ -150,15 +151,6 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     undo.keep();
     drop(undo);
     Ok(Created { container, record, pidfd, terminal })
-}
-
-/// Puts init where the limits of processor, memory and cache are.
-fn admit(init: &Init<'_>, entrance: &mut Entrance, group: Option<&Group>) -> Result<()> {
-    if !init.is_in_cgroup() {
-        entrance.admit(init.pid())?;
-    }
-    entrance.is_taken();
-    group.map_or(Ok(()), |group| group.admit(init.pid()))
 }
 
 /// Init waits for its network devices once it is in its namespaces.
@@ -240,7 +232,8 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         }
         CgroupManager::Disabled => Cgroups::none(),
         CgroupManager::Systemd => {
-            Cgroups::locate_unit(linux.cgroups_path.as_deref(), &request.id, &config.annotations)?
+            let path = linux.cgroups_path.as_deref();
+            Cgroups::locate_unit(path, &request.id, &config.annotations, rootless)?
         }
     };
     let listen_fds = listen_fds();

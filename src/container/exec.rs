@@ -141,17 +141,14 @@ fn enter<'p>(
         sources: plan::Sources::default(),
         proc: open_proc()?,
         namespaces: copies(plan.namespaces.join.len()).doing(|| "copy a descriptor")?,
+        outside: false,
         tasks: std::mem::take(&mut entrance.tasks),
         start: None,
         root: if has_mount_namespace(plan) { None } else { Some(root_of(pid)?) },
         console,
     };
     hide_from(&before_clone)?;
-    let init = launch(plan, &mut handles, &before_clone, entrance.v2(), None)?;
-    if !init.is_in_cgroup() {
-        entrance.admit(init.pid())?;
-    }
-    Ok(init)
+    launch(plan, &mut handles, &before_clone, entrance.v2(), |pid| entrance.admit(pid), None)
 }
 
 /// Namespaces of an init that is ending can no longer be had from it, and its

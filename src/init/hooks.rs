@@ -42,7 +42,7 @@ fn run(
     let told = |errno: Errno| (errno.raw_os_error(), Text::EMPTY);
     let input = state_file(state).map_err(told)?;
     let output = memfd_create(c"hook output", MemfdFlags::CLOEXEC).map_err(told)?;
-    let hook_process = || {
+    let hook_process = |_| {
         signal::reset();
         let streams = [(input.as_fd(), 0), (output.as_fd(), 1), (output.as_fd(), 2)];
         let placed: Result<()> =

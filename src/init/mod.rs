@@ -95,7 +95,8 @@ pub(crate) fn stone(
     }
     let new = plan.namespaces.new;
     let socket = report.0.as_fd();
-    let init = clone_child(new | CLONE_PARENT, cgroup, || {
+    let init = clone_child(new | CLONE_PARENT, cgroup, |born| {
+        handles.outside = !born;
         let report = fd::move_above(socket, 3).map(Report);
         sys::fd::close_copy(parent.as_fd());
         match report {
@@ -118,7 +119,7 @@ pub(crate) fn stone(
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
 fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done<Infallible> {
     attributes::initial_affinity(plan)?;
-    cgroups::join(handles)?;
+    cgroups::join(handles, report)?;
     attributes::affinity(plan)?;
     namespaces::die_with_parent()?;
     attributes::label_keys(plan, handles)?;

@@ -32,13 +32,15 @@ pub(crate) struct Init<'p> {
     let_go: bool,
 }
 
-/// Clones the container's init, which begins at once. `locked` is the
-/// container's directory, if we hold it: a lock lasts as long as any copy of its descriptor.
+/// Clones the container's init, which begins at once. `admit` puts it into its
+/// cgroup v2 directory if it cannot be born there. `locked` is the container's
+/// directory, if we hold it: a lock lasts as long as any copy of its descriptor.
 pub(crate) fn launch<'p>(
     plan: &'p mut Plan,
     handles: &mut Handles,
     before_clone: &[OwnedFd],
     cgroup: Option<BorrowedFd<'_>>,
+    admit: impl FnOnce(i32) -> Result<()>,
     locked: Option<BorrowedFd<'_>>,
 ) -> Result<Init<'p>> {
     let (ours, theirs) =
@@ -62,19 +64,24 @@ pub(crate) fn launch<'p>(
             new &= !CLONE_NEWTIME;
         }
         let ours = ours.as_fd();
-        clone_child(new, cgroup, || {
+        clone_child(new, cgroup, |born| {
             // In the child this end must not stay open: the end of the stream
             // is how it learns that we are gone.
             crate::sys::fd::close_copy(ours);
             if let Some(locked) = locked {
                 crate::sys::fd::close_copy(locked);
             }
+            handles.outside = !born;
             init::run(plan, handles, Report(theirs))
         })
         .map_err(|errno| clone_error(plan, errno))
     };
     home.restore();
     let init = Init { plan, child: child?, socket: ours, let_go: false };
+    if !init.child.born_in_cgroup {
+        admit(init.pid())?;
+        init.answer(Step::Cgroup);
+    }
     init.make_root()?;
     Ok(init)
 }
@@ -98,7 +105,7 @@ fn by_way_of_a_stone(
     let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let (near, far) = pair.doing(|| "make a socket")?;
     let (near_end, ours) = (near.as_fd(), ours.as_fd());
-    let stone = clone_child(0, None, || {
+    let stone = clone_child(0, None, |_| {
         crate::sys::fd::close_copy(ours);
         crate::sys::fd::close_copy(near_end);
         if let Some(locked) = locked {
@@ -230,11 +237,6 @@ impl Init<'_> {
     /// Its pid in the runtime's namespace.
     pub(crate) fn pid(&self) -> i32 {
         self.child.pid
-    }
-
-    /// Whether it is in the cgroup that it was cloned for.
-    pub(crate) fn is_in_cgroup(&self) -> bool {
-        self.child.born_in_cgroup
     }
 
     /// Names it for as long as we like.

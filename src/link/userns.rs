@@ -138,7 +138,7 @@ impl Keeper {
             namespace::setns(user, CLONE_NEWUSER)?;
             namespace::unshare(below)
         };
-        let child = clone_child(kinds, None, || {
+        let child = clone_child(kinds, None, |_| {
             drop(ours.take());
             if joined.is_none_or(|user| enter(user).is_ok()) {
                 let _ = io::write(&theirs, b"x");

@@ -121,6 +121,8 @@ pub(crate) struct Handles {
     pub(crate) proc: OwnedFd,
     /// Namespaces that the child enters, in the plan's order.
     pub(crate) namespaces: Vec<OwnedFd>,
+    /// The child is not in its cgroup v2 directory and waits to be put there.
+    pub(crate) outside: bool,
     /// `tasks` files of cgroup v1 directories; the child writes itself there.
     pub(crate) tasks: Vec<OwnedFd>,
     /// The root and the sources of mounts, as far as the parent opens them.

@@ -42,9 +42,10 @@ pub(crate) const CLONE_PARENT: u64 = 0x8000;
 /// the child is born in it (`CLONE_INTO_CGROUP`, Linux 5.7). The child runs
 /// `child`, which never comes back to the caller's code.
 ///
-/// Where the kernel or a filter hides `clone3`, `clone(2)` stands in for it.
-/// It cannot place the child in a cgroup: `born_in_cgroup` of the result says
-/// whether the child is there.
+/// Where the kernel or a filter hides `clone3`, `clone(2)` stands in for it,
+/// which cannot place the child in a cgroup; nor may a user, if the way there
+/// from his own cgroup leads through what is not his (`EACCES`). Whether it is
+/// born there is told to the child, and to us by `born_in_cgroup`.
 ///
 /// # Errors
 ///
@@ -53,7 +54,7 @@ pub(crate) const CLONE_PARENT: u64 = 0x8000;
 pub(crate) fn clone_child(
     namespaces: u64,
     cgroup: Option<BorrowedFd<'_>>,
-    child: impl FnOnce(),
+    child: impl FnOnce(bool),
 ) -> Result<Child> {
     let mut pidfd: libc::c_int = -1;
     let mut args = CloneArgs {
@@ -75,14 +76,19 @@ pub(crate) fn clone_child(
     // locks is whole.
     let ret =
         check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) });
-    let born_in_cgroup = cgroup.is_none() || ret != Err(Errno::NOSYS);
+    let refused = match ret {
+        Err(Errno::NOSYS) => true,
+        Err(Errno::ACCESS) => cgroup.is_some(),
+        _ => false,
+    };
+    let born_in_cgroup = cgroup.is_none() || !refused;
     let pid = match ret {
-        Err(Errno::NOSYS) => legacy_clone(namespaces, &mut pidfd)?,
+        Err(_) if refused => legacy_clone(namespaces, &mut pidfd)?,
         other => other?,
     };
     if pid == 0 {
         heap::forbid();
-        child();
+        child(born_in_cgroup);
         exit(255)
     }
     if pidfd < 0 {
@@ -131,7 +137,7 @@ impl Placeholder {
             set_parent_process_death_signal,
         };
         let parent = rustix::process::getpid();
-        clone_child(0, None, || {
+        clone_child(0, None, |_| {
             let set = set_parent_process_death_signal(Some(Signal::KILL))
                 .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
             while set.is_ok() && getppid() == Some(parent) {

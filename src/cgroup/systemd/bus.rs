@@ -5,23 +5,25 @@
 //! carries the same calls. This is a client of its own because the crates for
 //! D-Bus wait without an end for who accepts and does not answer.
 
-use std::fmt::Write;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::wire::{Body, Call, Kind, Message, START, decode, rest};
 use crate::error::{Doing, Error, Result};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::fs::{Access, access};
 use crate::sys::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
 };
-use crate::sys::{Errno, geteuid, io};
+use crate::sys::{Errno, io};
 
 /// How long systemd may take to answer a call.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long it may take to start or stop a unit, as runc has it.
 const JOB_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where the system's manager listens.
+const SYSTEM: &str = "/run/systemd/private";
 const SERVICE: &str = "org.freedesktop.systemd1";
 const BUS: &str = "org.freedesktop.DBus";
 
@@ -103,25 +105,27 @@ impl Connection {
         Ok(connection)
     }
 
-    /// `EXTERNAL`: the kernel tells the other side who we are. All in one go,
-    /// as libsystemd does: if a call comes together with `BEGIN`, systemd
-    /// reads it but does not look at it before more has come.
+    /// `EXTERNAL`: the kernel tells the other side who we are, as our own
+    /// number may be another in its user namespace. All in one go, as libsystemd
+    /// does: if a call comes together with `BEGIN`, systemd reads it but does
+    /// not look at it before more has come.
     fn authenticate(&mut self) -> Result<()> {
-        let hex = geteuid().as_raw().to_string().bytes().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
         let deadline = Instant::now() + PATIENCE;
-        self.write(format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").as_bytes(), deadline)?;
-        while !self.unread.ends_with(b"\r\n") {
-            if self.unread.len() > 512 {
-                return Err(self.broken("it does not speak D-Bus"));
+        self.write(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n", deadline)?;
+        // A line for each of the first two; the last one counts.
+        loop {
+            let lines = String::from_utf8_lossy(&self.unread);
+            let mut lines = lines.split_terminator("\r\n");
+            match (self.unread.ends_with(b"\n"), lines.nth(1)) {
+                (true, Some(answer)) if answer.starts_with("OK ") => break,
+                (true, Some(answer)) => {
+                    return Err(self.broken(&format!("it does not let us in ({answer:?})")));
+                }
+                _ if self.unread.len() > 512 => {
+                    return Err(self.broken("it does not speak D-Bus"));
+                }
+                _ => self.read(deadline)?,
             }
-            self.read(deadline)?;
-        }
-        if !self.unread.starts_with(b"OK ") {
-            let words = String::from_utf8_lossy(&self.unread).trim().to_owned();
-            return Err(self.broken(&format!("it does not let us in ({words:?})")));
         }
         self.unread.clear();
         Ok(())
@@ -276,6 +280,11 @@ impl Connection {
     }
 }
 
+/// Whether the system's manager takes orders from us.
+pub(super) fn is_ours() -> bool {
+    access(SYSTEM, Access::WRITE_OK).is_ok()
+}
+
 /// Sockets to try, in their order, and whether there is a bus behind each. An
 /// address in the environment was put there to be used, and is not passed over.
 fn addresses(user: bool) -> Vec<(String, bool)> {
@@ -293,10 +302,7 @@ fn addresses(user: bool) -> Vec<(String, bool)> {
             })
             .collect();
     }
-    vec![
-        ("/run/systemd/private".to_owned(), false),
-        ("/run/dbus/system_bus_socket".to_owned(), true),
-    ]
+    vec![(SYSTEM.to_owned(), false), ("/run/dbus/system_bus_socket".to_owned(), true)]
 }
 
 /// The socket of an address such as `unix:path=/run/user/1000/bus,guid=…`.

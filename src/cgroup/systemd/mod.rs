@@ -53,8 +53,10 @@ impl Unit {
         id: &str,
         annotations: &BTreeMap<String, String>,
         own: &str,
+        rootless: bool,
     ) -> Result<(Self, String)> {
-        let user = !geteuid().is_root();
+        // Root of a user namespace may have a system of his own there.
+        let user = rootless && !(geteuid().is_root() && bus::is_ours());
         let place = Place::parse(path, id, user)?;
         let properties = unit::of_annotations(annotations)?;
         let mut directory = if user { own_manager(own) } else { String::new() };
@@ -153,6 +155,18 @@ impl Unit {
         }
     }
 
+    /// Puts a process into the unit.
+    pub(super) fn attach(&self, pid: i32) -> Result<()> {
+        let mut body = Body::default();
+        body.string(&self.name);
+        body.string("");
+        body.value(&Value::Uint32s(vec![pid.cast_unsigned()]));
+        let mut connection = Connection::open(self.user)?;
+        connection.call("AttachProcessesToUnit", "ssau", body).map(drop).map_err(|failure| {
+            failure.into_error(format!("move pid {pid} into unit {:?} of systemd", self.name))
+        })
+    }
+
     /// A call with the unit's name, and another string if there is one.
     fn by_name(
         &self,
@@ -183,12 +197,25 @@ impl<T> DoingWhy<T> for Result<T> {
 
 /// The cgroup of the user's manager: the one we are in, or where systemd has it.
 fn own_manager(own: &str) -> String {
-    let uid = geteuid().as_raw();
+    let uid = user_outside();
     let name = format!("/user@{uid}.service");
     match own.find(&name) {
         Some(at) => own[..at + name.len()].to_owned(),
         None => format!("/user.slice/user-{uid}.slice{name}"),
     }
+}
+
+/// Who we are outside the user namespace that we may be in.
+fn user_outside() -> u32 {
+    let uid = geteuid().as_raw();
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let outside = map.lines().find_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map_while(|word| word.parse::<u32>().ok());
+        let (inside, outside, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let above = uid.checked_sub(inside)?;
+        (above < count).then_some(outside.wrapping_add(above))
+    });
+    outside.unwrap_or(uid)
 }
 
 /// Makes the writes agree with what systemd makes of the same limits: it would

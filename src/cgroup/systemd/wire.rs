@@ -123,7 +123,7 @@ impl Body {
         self.array(8, |_| ());
     }
 
-    fn value(&mut self, value: &Value) {
+    pub(super) fn value(&mut self, value: &Value) {
         match value {
             Value::Bool(value) => self.u32(u32::from(*value)),
             Value::Byte(value) => self.0.push(*value),
