@@ -6,10 +6,10 @@ use super::seccomp;
 use super::step::{Done, Failure, Step, Text, failure};
 use crate::plan::{ChildHook, Process};
 use crate::sys::clone::{Child, clone_child};
-use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::event::Timespec;
 use crate::sys::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
-use crate::sys::process::{WaitId, WaitIdOptions, getpid, waitid};
-use crate::sys::{Errno, Result, exec, exit, fd, io, signal};
+use crate::sys::process::{WaitIdOptions, getpid};
+use crate::sys::{Errno, Result, exec, exit, fd, io, pidfd, signal};
 
 /// Runs the hooks in their order; the first that fails is the last. Those that
 /// run as the program does, of `confined`, are under its filter, and without
@@ -92,16 +92,13 @@ fn state_file(state: &[Vec<u8>; 2]) -> Result<std::os::fd::OwnedFd> {
 /// The wait status of `child`; `ETIMEDOUT` after killing it.
 fn wait(child: &Child, timeout: Option<u32>) -> Result<i32> {
     let limit = timeout.map(|seconds| Timespec { tv_sec: i64::from(seconds), tv_nsec: 0 });
-    let mut exits = [PollFd::new(&child.pidfd, PollFlags::IN)];
-    let in_time = poll(&mut exits, limit.as_ref())? > 0;
-    if !in_time {
-        signal::send(child.pidfd.as_fd(), 9)?;
+    if !pidfd::wait(child.pidfd.as_fd(), limit.as_ref())? {
+        child.end();
+        return Err(Errno::TIMEDOUT);
     }
-    let status = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED)?;
-    let status =
-        status.map_or(0, |status| match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => code << 8,
-            (None, signal) => signal.unwrap_or(0),
-        });
-    if in_time { Ok(status) } else { Err(Errno::TIMEDOUT) }
+    let status = child.reap(WaitIdOptions::empty())?;
+    Ok(status.map_or(0, |status| match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code << 8,
+        (None, signal) => signal.unwrap_or(0),
+    }))
 }

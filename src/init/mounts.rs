@@ -9,7 +9,7 @@ use super::{copy_up, resolve};
 use crate::plan::mounts::legacy_flags;
 use crate::plan::options::Attr;
 use crate::plan::{Bind, Filesystem, Kind, Mount, NewContainer, Sources};
-use crate::sys::fs::{StatVfsMountFlags, fstat, fstatvfs};
+use crate::sys::fs::{AtFlags, Mode, StatVfsMountFlags, chmodat, fstat, fstatvfs};
 use crate::sys::mount::{
     self, FdPath, FsMountFlags, FsPickFlags, MountAttr, MountAttrFlags, MountFlags,
     MountPropagationFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
@@ -155,7 +155,7 @@ fn make_filesystem(
     };
     let made = match detached(index, fs, mount.attr, mode) {
         Err(failed) if Errno::from_raw_os_error(failed.errno) == Errno::NOSYS || !fs.by_fsopen => {
-            return at(Step::Mount, index, legacy_filesystem(mount, fs, target.as_fd(), root));
+            return at(Step::Mount, index, legacy_filesystem(mount, fs, mode, &target, root));
         }
         other => other?,
     };
@@ -238,7 +238,8 @@ fn said(context: BorrowedFd<'_>) -> Text {
 fn legacy_filesystem(
     mount: &Mount,
     fs: &Filesystem,
-    target: BorrowedFd<'_>,
+    mode: Option<u32>,
+    target: &OwnedFd,
     root: BorrowedFd<'_>,
 ) -> Result<OwnedFd> {
     let mut flags = MountFlags::from_bits_retain(fs.flags);
@@ -248,14 +249,17 @@ fn legacy_filesystem(
     let data = (!fs.data.is_empty()).then_some(fs.data.as_c_str());
     mount::mount(
         fs.source.as_c_str(),
-        FdPath::new(target).as_c_str(),
+        FdPath::new(target.as_fd()).as_c_str(),
         fs.fstype.as_c_str(),
         flags,
         data,
     )?;
     let made = resolve::in_root(root, &mount.target)?;
+    if let Some(mode) = mode {
+        chmodat(&made, c".", Mode::from_raw_mode(mode), AtFlags::empty())?;
+    }
     if mount.copy_up {
-        copy_up::copy(target, made.as_fd())?;
+        copy_up::copy(target.as_fd(), made.as_fd())?;
     }
     Ok(made)
 }

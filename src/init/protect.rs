@@ -60,7 +60,10 @@ fn readonly_paths(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
 fn cover_with_itself(target: BorrowedFd<'_>, root: BorrowedFd<'_>, path: &CString) -> Result<()> {
     let tree = match mount::clone_tree(target, true) {
         Err(Errno::NOSYS) => {
-            bind(target, target)?;
+            // With what is mounted below it, which stays as writable as it was.
+            let whole = FdPath::new(target);
+            let flags = MountFlags::BIND | MountFlags::REC;
+            mount::mount(whole.as_c_str(), whole.as_c_str(), c"", flags, None)?;
             let made = resolve::in_root(root, path)?;
             return mounts::set_attr(made.as_fd(), false, &READONLY);
         }
