@@ -9,10 +9,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::error::{Error, Result};
 use crate::spec::Hook;
-use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::event::Timespec;
 use crate::sys::fs::{MemfdFlags, memfd_create};
-use crate::sys::process::{Pid, PidfdFlags, pidfd_open};
-use crate::sys::{Errno, io, signal};
+use crate::sys::{Errno, pidfd};
 
 /// How much of a failed hook's output is told, in bytes.
 const OUTPUT: usize = 1024;
@@ -92,12 +91,11 @@ fn cause(error: &std::io::Error) -> String {
 /// Waits for the hook; after `timeout` seconds it is killed.
 fn wait(child: &mut Child, timeout: Option<i64>) -> std::result::Result<ExitStatus, String> {
     if let Some(seconds) = timeout {
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or("no pid")?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| e.to_string())?;
+        let pid = i32::try_from(child.id()).map_err(|e| e.to_string())?;
+        let hook = pidfd::open(pid).map_err(|e| e.to_string())?;
         let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
-        let mut exits = [PollFd::new(&pidfd, PollFlags::IN)];
-        if io::retry_on_intr(|| poll(&mut exits, Some(&limit))).map_err(|e| e.to_string())? == 0 {
-            let _ = signal::send(pidfd.as_fd(), 9);
+        if !pidfd::wait(hook.as_fd(), Some(&limit)).map_err(|e| e.to_string())? {
+            let _ = pidfd::send(hook.as_fd(), pid, 9);
             let _ = child.wait();
             return Err(format!("timed out after {seconds} s and was killed"));
         }

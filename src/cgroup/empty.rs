@@ -7,8 +7,7 @@ use super::{Group, freezer, open_directory, v1};
 use crate::error::{Error, Result};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, unlinkat};
-use crate::sys::process::{Pid, PidfdFlags, pidfd_open};
-use crate::sys::{Errno, io, signal};
+use crate::sys::{Errno, io, pidfd, signal};
 
 /// How long the kernel may take to end what was killed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -123,11 +122,11 @@ pub(super) fn open_child(
 
 /// Waits until each of `pids` has ended, or the time is up.
 fn wait_for_exits(pids: &[i32], deadline: Instant) {
-    for pid in pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {
-        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+    for pid in pids {
+        let Ok(process) = pidfd::open(*pid) else { continue };
         let left = deadline.saturating_duration_since(Instant::now());
         let Ok(limit) = Timespec::try_from(left) else { continue };
-        let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
+        let _ = pidfd::wait(process.as_fd(), Some(&limit));
     }
 }
 

@@ -7,8 +7,8 @@ use super::status::{Op, Status};
 use super::store::{Alive, Container, InitId, Record, Store};
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
-use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
-use crate::sys::{io, signal};
+use crate::sys::event::Timespec;
+use crate::sys::pidfd;
 
 /// Seconds that a killed process has to end.
 const PATIENCE: i64 = 10;
@@ -52,7 +52,7 @@ pub(crate) fn remove(container: &Container, record: &Record, status: Status) -> 
 fn end_init(record: &Record) -> Result<()> {
     let Some(alive) = record.init.and_then(InitId::alive) else { return Ok(()) };
     // If it is gone by now, that is what was wanted.
-    let _ = signal::send(alive.pidfd.as_fd(), 9);
+    let _ = alive.send(9);
     if record.shares_pid_namespace || record.cgroups.is_frozen() {
         record.cgroups.kill_all()?;
     }
@@ -61,10 +61,8 @@ fn end_init(record: &Record) -> Result<()> {
 
 fn wait_for_end(alive: &Alive, record: &Record) -> Result<()> {
     let limit = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
-    let mut exits = [PollFd::new(&alive.pidfd, PollFlags::IN)];
-    let ended = io::retry_on_intr(|| poll(&mut exits, Some(&limit)))
-        .doing(|| "wait for the container's init")?;
-    if ended > 0 {
+    let ended = pidfd::wait(alive.pidfd.as_fd(), Some(&limit));
+    if ended.doing(|| "wait for the container's init")? {
         return Ok(());
     }
     let pid = record.init.map_or(0, |init| init.pid);

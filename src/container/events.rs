@@ -1,6 +1,6 @@
 //! `events`: what a container uses, and what happens to it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use super::status::Status;
 use super::store::{InitId, Record, Store};
 use crate::cgroup::{News, Watch};
 use crate::error::{Doing, Error, Result};
-use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
-use crate::sys::{Errno, io};
+use crate::sys::event::{PollFd, Timespec, poll};
+use crate::sys::{Errno, io, pidfd};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ fn wait(
     let left = end.saturating_duration_since(Instant::now());
     let limit = Timespec::try_from(left).map_err(|_| Errno::INVAL);
     let limit = limit.doing(|| "wait for events")?;
-    let mut polled = vec![PollFd::new(init, PollFlags::IN)];
+    let mut polled = vec![PollFd::new(init, pidfd::poll_flags(init.as_fd()))];
     for watch in watches.iter() {
         let (fd, flags) = watch.poll();
         polled.push(PollFd::from_borrowed_fd(fd, flags));
@@ -105,12 +105,12 @@ fn wait(
     let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
     drop(polled);
     // The kernel may be late with news, and nobody asks after the end.
-    let last = ready[0];
+    let last = pidfd::has_ended(init.as_fd());
     for (watch, ready) in watches.iter_mut().zip(&ready[1..]) {
         let asked = *ready || last && watch.knows();
         if let Some(news) = asked.then(|| watch.news()).flatten() {
             tell(news)?;
         }
     }
-    Ok(ready[0])
+    Ok(last)
 }

@@ -18,11 +18,12 @@ use crate::cgroup::{Cgroups, SubCgroups};
 use crate::error::{Doing, Error, Result, words};
 use crate::init::step::Step;
 use crate::link::parent::{Init, launch};
-use crate::plan::exec::{Changes, change, has_mount_namespace};
+use crate::plan::exec::{Changes, change, has_mount_namespace, is_by_pidfd};
+use crate::plan::namespaces::Join;
 use crate::plan::{self, Handles, Plan};
 use crate::spec::{Config, Process};
 use crate::sys::fs::{CWD, Mode, OFlags, openat};
-use crate::sys::{Errno, fd, signal};
+use crate::sys::{Errno, fd, namespace, pidfd, signal};
 
 /// What `exec` is asked for.
 #[derive(Debug, Default)]
@@ -116,7 +117,8 @@ fn decide(config: &Config, record: &Record, request: &Request) -> Result<Plan> {
         rootless: is_rootless(),
         ..plan::Options::default()
     };
-    plan::for_exec(config, record.init.map_or(0, |init| init.pid), &options)
+    let by_pidfd = namespace::setns_takes_pidfd();
+    plan::for_exec(config, record.init.map_or(0, |init| init.pid), by_pidfd, &options)
 }
 
 /// Clones the process into the container.
@@ -128,10 +130,7 @@ fn enter<'p>(
     console: Option<OwnedFd>,
 ) -> Result<Init<'p>> {
     let pid = record.init.map_or(0, |init| init.pid);
-    let copy = || crate::sys::io::fcntl_dupfd_cloexec(&alive.pidfd, 3);
-    let copies = |count: usize| (0..count).map(|_| copy()).collect::<crate::sys::Result<Vec<_>>>();
-    let before_clone =
-        copies(plan.namespaces.join_before_clone.len()).doing(|| "copy a descriptor")?;
+    let (before_clone, namespaces) = namespaces_of(plan, alive)?;
     let below = SubCgroups::parse(request.cgroups.iter().map(String::as_str))?;
     let mut entrance = record.cgroups.enter(&below)?;
     if below.is_empty() && entrance.takes_nobody() {
@@ -140,15 +139,32 @@ fn enter<'p>(
     let mut handles = Handles {
         sources: plan::Sources::default(),
         proc: open_proc()?,
-        namespaces: copies(plan.namespaces.join.len()).doing(|| "copy a descriptor")?,
+        namespaces,
         outside: false,
         tasks: std::mem::take(&mut entrance.tasks),
         start: None,
         root: if has_mount_namespace(plan) { None } else { Some(root_of(pid)?) },
         console,
     };
+    // What was opened by its pid must not be another's.
+    if pidfd::has_ended(alive.pidfd.as_fd()) {
+        return Err(Error::os("enter the container", Errno::SRCH));
+    }
     hide_from(&before_clone)?;
     launch(plan, &mut handles, &before_clone, entrance.v2(), |pid| entrance.admit(pid), None)
+}
+
+/// What to enter, before the clone and after it.
+fn namespaces_of(plan: &Plan, alive: &Alive) -> Result<(Vec<OwnedFd>, Vec<OwnedFd>)> {
+    let open = |join: &Join| {
+        if is_by_pidfd(join) {
+            return crate::sys::io::fcntl_dupfd_cloexec(&alive.pidfd, 3)
+                .doing(|| "copy a descriptor");
+        }
+        open_of_init(&join.path, OFlags::RDONLY)
+    };
+    let all = |joins: &[Join]| joins.iter().map(open).collect::<Result<Vec<_>>>();
+    Ok((all(&plan.namespaces.join_before_clone)?, all(&plan.namespaces.join)?))
 }
 
 /// Namespaces of an init that is ending can no longer be had from it, and its
@@ -179,9 +195,14 @@ fn begin(init: &Init<'_>, agent: Option<(Agent<'_>, State<'_>)>) -> Result<()> {
 }
 
 fn root_of(pid: i32) -> Result<OwnedFd> {
-    let path = format!("/proc/{pid}/root");
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(CWD, &path, flags, Mode::empty()).doing(|| format!("open {path:?}"))
+    open_of_init(&format!("/proc/{pid}/root"), OFlags::PATH | OFlags::DIRECTORY)
+}
+
+/// What is not there any more is gone with its process.
+fn open_of_init(path: &str, flags: OFlags) -> Result<OwnedFd> {
+    openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| if errno == Errno::NOENT { Errno::SRCH } else { errno })
+        .doing(|| format!("open {path:?}"))
 }
 
 /// Sees the process through to its program, and to its end.

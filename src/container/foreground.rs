@@ -8,7 +8,7 @@ use super::terminal::Terminal;
 use crate::error::{Doing, Result};
 use crate::sys::event::{PollFd, PollFlags, poll};
 use crate::sys::process::{WaitOptions, wait};
-use crate::sys::{io, signal};
+use crate::sys::{io, pidfd, signal};
 
 /// Passes signals and the terminal's bytes on until the program has ended.
 pub(super) fn attend(
@@ -21,7 +21,7 @@ pub(super) fn attend(
     loop {
         let mut watched = vec![
             PollFd::new(signals, PollFlags::IN),
-            PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
+            PollFd::from_borrowed_fd(pidfd, pidfd::poll_flags(pidfd)),
         ];
         if let Some(terminal) = &terminal {
             watched.extend(terminal.watched());
@@ -38,7 +38,7 @@ pub(super) fn attend(
             other => other,
         };
         while let Some(number) = signal::next(signals).doing(|| "read a signal")? {
-            pass_on(pidfd, number, terminal.as_deref_mut());
+            pass_on((pid, pidfd), number, terminal.as_deref_mut());
         }
         if let Some(code) = reap(pid, ready[1].contains(PollFlags::IN)) {
             if let Some(terminal) = terminal {
@@ -50,7 +50,7 @@ pub(super) fn attend(
 }
 
 /// Every signal is the container's, but those that are about us.
-fn pass_on(pidfd: BorrowedFd<'_>, number: i32, terminal: Option<&mut Terminal>) {
+fn pass_on((pid, pidfd): (i32, BorrowedFd<'_>), number: i32, terminal: Option<&mut Terminal>) {
     match number {
         // SIGPIPE is what our own writes bring about.
         signal::SIGCHLD | signal::SIGURG | signal::SIGPIPE => {}
@@ -61,7 +61,7 @@ fn pass_on(pidfd: BorrowedFd<'_>, number: i32, terminal: Option<&mut Terminal>) 
         }
         // If it is gone, its exit is about to be seen.
         number => {
-            let _ = signal::send(pidfd, number);
+            let _ = pidfd::send(pidfd, pid, number);
         }
     }
 }

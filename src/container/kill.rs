@@ -1,11 +1,9 @@
 //! `kill`: a signal for the container's init, or for all of its processes.
 
-use std::os::fd::AsFd;
-
 use super::status::{Op, Status};
 use super::store::{Record, Store};
 use crate::error::{Doing, Error, Result};
-use crate::sys::{Errno, signal};
+use crate::sys::Errno;
 
 const SIGKILL: i32 = 9;
 
@@ -27,16 +25,12 @@ pub(crate) fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()
     if by_cgroup && !record.cgroups.is_none() {
         return kill_all(&record, signal);
     }
-    let sent = signal::send(alive.pidfd.as_fd(), signal);
+    let sent = alive.send(signal);
     if signal == SIGKILL {
         record.cgroups.let_killed_end();
     }
     match sent {
         Err(Errno::SRCH) => Status::Stopped.permit(Op::Kill, id),
-        Err(Errno::NOSYS) => {
-            let pid = record.init.map_or(0, |init| init.pid);
-            signal::kill(pid, signal).doing(|| format!("signal container {id:?}"))
-        }
         other => other.doing(|| format!("signal container {id:?}")),
     }
 }

@@ -19,7 +19,7 @@ use crate::sys::net::{
     recv, send, socket_with,
 };
 use crate::sys::pipe::{PipeFlags, pipe_with};
-use crate::sys::{Errno, io, socket};
+use crate::sys::{Errno, io, pidfd, socket};
 
 const IN_CONTAINER: &str = "/run/notify";
 const SOCKET: &str = "notify.sock";
@@ -103,12 +103,15 @@ impl Notify {
     /// how long it may, the manager decides.
     pub(super) fn wait(&self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
         loop {
+            let flags = pidfd::poll_flags(pidfd);
             let mut watched = [
                 PollFd::from_borrowed_fd(self.own.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
+                PollFd::from_borrowed_fd(pidfd, flags),
             ];
-            io::retry_on_intr(|| poll(&mut watched, None)).doing(|| "wait for the container")?;
-            let ended = !watched[1].revents().is_empty();
+            // The end of what cannot be polled is to be asked for.
+            let look = flags.is_empty().then_some(&Timespec { tv_sec: 1, tv_nsec: 0 });
+            io::retry_on_intr(|| poll(&mut watched, look)).doing(|| "wait for the container")?;
+            let ended = pidfd::has_ended(pidfd);
             if self.take(pid)? || ended {
                 return Ok(());
             }

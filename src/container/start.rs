@@ -12,7 +12,7 @@ use crate::hooks;
 use crate::init::step::Step;
 use crate::link::wire::{self, MAX_TEXT, Message};
 use crate::link::words::start_words;
-use crate::sys::{Errno, signal};
+use crate::sys::Errno;
 
 /// Starts the container `id`: steps 7 to 9 of the lifecycle.
 pub(crate) fn start(store: &Store, id: &str) -> Result<()> {
@@ -66,7 +66,7 @@ fn after_start(record: &Record) -> Result<()> {
     let running = State::new(record, Status::Running).compact();
     hooks::run_all("poststart", &record.poststart, &running, &record.bundle).inspect_err(|_| {
         if let Some(alive) = record.init.and_then(InitId::alive) {
-            let _ = signal::send(alive.pidfd.as_fd(), 9);
+            let _ = alive.send(9);
         }
     })
 }

@@ -17,15 +17,14 @@ use super::status::{Op, Status};
 use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::spec::Hook;
-use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::event::Timespec;
 use crate::sys::fs::{
     AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, unlinkat,
 };
 use crate::sys::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
 };
-use crate::sys::process::{Pid, PidfdFlags, pidfd_open};
-use crate::sys::{Errno, io, signal};
+use crate::sys::{Errno, io, pidfd, signal};
 
 /// What is about to be made, and then what was made. Two names, because to
 /// rename over an existing file makes some file systems write at once.
@@ -86,11 +85,11 @@ impl InitId {
 
     /// The process, unless it has ended; a zombie has.
     pub(crate) fn alive(self) -> Option<Alive> {
-        let pidfd = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
+        let pidfd = pidfd::open(self.pid).ok()?;
         // Looked up after the pidfd is open: from then on the pid is its.
         let stat = stat(self.pid)?;
         let same = stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X');
-        same.then_some(Alive { pidfd, is_ours: stat.is_ours })
+        same.then_some(Alive { pid: self.pid, pidfd, is_ours: stat.is_ours })
     }
 
     /// Whether it has become the container's program, told right after it gave
@@ -108,10 +107,9 @@ impl InitId {
                 }
                 _ => return true,
             }
-            let pidfd = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-            let Some(Ok(pidfd)) = pidfd else { return true };
+            let Ok(pidfd) = pidfd::open(self.pid) else { return true };
             let limit = Timespec { tv_sec: 0, tv_nsec: 50_000 << wait };
-            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
+            let _ = pidfd::wait(pidfd.as_fd(), Some(&limit));
         }
         true
     }
@@ -120,10 +118,18 @@ impl InitId {
 /// An init that has not ended.
 #[derive(Debug)]
 pub(crate) struct Alive {
+    pid: i32,
     pub(crate) pidfd: OwnedFd,
     /// Whether it still has the name of our init, and so has not executed its
     /// program; or its program has taken that name.
     is_ours: bool,
+}
+
+impl Alive {
+    /// Sends it `signal`.
+    pub(crate) fn send(&self, signal: i32) -> crate::sys::Result<()> {
+        pidfd::send(self.pidfd.as_fd(), self.pid, signal)
+    }
 }
 
 /// What `/proc/PID/stat` says.

@@ -15,9 +15,9 @@ use crate::sys::clone::{Child, clone_child};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use crate::sys::process::{
-    Pid, PidfdGetfdFlags, Rlimit, WaitId, WaitIdOptions, getrlimit, pidfd_getfd, prlimit, waitid,
+    Pid, PidfdGetfdFlags, Rlimit, WaitIdOptions, getrlimit, pidfd_getfd, prlimit,
 };
-use crate::sys::{Errno, fs, io, namespace, signal};
+use crate::sys::{Errno, fs, io, namespace};
 
 /// Seconds that a step may take. Hooks have their own limits, or none.
 const PATIENCE: i64 = 120;
@@ -118,12 +118,9 @@ fn by_way_of_a_stone(
     drop(far);
     let mut born = [0u8; 1];
     let received = receive_bounded(near.as_fd(), &mut born);
-    if received.is_err() {
-        let _ = signal::send(stone.pidfd.as_fd(), 9);
-    }
-    let ended = waitid(WaitId::PidFd(stone.pidfd.as_fd()), WaitIdOptions::EXITED);
+    // It has said what it had to say, or will not.
+    stone.end();
     let pidfd = received.doing(|| "hear of the container's init")?;
-    ended.doing(|| "wait for a child")?;
     let Some(pidfd) = pidfd else {
         return Err(failure_of_stone(plan, ours));
     };
@@ -345,10 +342,7 @@ impl Init<'_> {
 
     /// The stream ended: how did init?
     fn vanished(&self) -> Error {
-        let status = waitid(
-            WaitId::PidFd(self.child.pidfd.as_fd()),
-            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-        );
+        let status = self.child.reap(WaitIdOptions::NOWAIT);
         let how = match status {
             Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => wait_words(code << 8),
@@ -380,19 +374,9 @@ fn told(plan: &Plan, message: Message, text: &[u8]) -> Error {
 
 impl Drop for Init<'_> {
     fn drop(&mut self) {
-        if !self.let_go {
-            let _ = signal::send(self.child.pidfd.as_fd(), 9);
-            // One that is frozen, or waits for a disk, does not end of it.
-            let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
-            let mut exits = [PollFd::new(&self.child.pidfd, PollFlags::IN)];
-            if io::retry_on_intr(|| poll(&mut exits, Some(&limit))) == Ok(1) {
-                let _ = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED);
-            } else {
-                log::warn!(
-                    "the container's init (pid {}) was killed but does not end",
-                    self.child.pid
-                );
-            }
+        if !self.let_go && !self.child.end() {
+            let pid = self.child.pid;
+            log::warn!("the container's init (pid {pid}) was killed but does not end");
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::sys::clone::{Child, clone_child};
 use crate::sys::fs::{CWD, Mode, OFlags, openat};
 use crate::sys::mount::{MOUNT_ATTR_IDMAP, MountAttr, clone_path, mount_setattr};
 use crate::sys::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use crate::sys::process::{WaitId, WaitIdOptions, chroot, fchdir, waitid};
-use crate::sys::{Errno, getegid, geteuid, io, namespace, signal, thread};
+use crate::sys::process::{chroot, fchdir};
+use crate::sys::{Errno, getegid, geteuid, io, namespace, thread};
 
 /// Gives the new user namespace of `pid` its ids.
 ///
@@ -166,8 +166,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        let _ = signal::send(self.child.pidfd.as_fd(), 9);
-        let _ = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED);
+        self.child.end();
     }
 }
 

@@ -23,10 +23,16 @@ pub(crate) struct Changes {
     pub(crate) label: Option<String>,
 }
 
-/// Plans `config.process` for the container of `config`, whose init is `init`.
-pub(crate) fn for_exec(config: &spec::Config, init: i32, options: &Options) -> Result<Plan> {
+/// Plans `config.process` for the container of `config`, whose init is `init`;
+/// its namespaces are entered `by_pidfd`, or by their paths.
+pub(crate) fn for_exec(
+    config: &spec::Config,
+    init: i32,
+    by_pidfd: bool,
+    options: &Options,
+) -> Result<Plan> {
     let privileged = options.capabilities & SYS_ADMIN != 0;
-    let namespaces = join_all(config.linux(), init, privileged);
+    let namespaces = join_all(config.linux(), init, privileged, by_pidfd);
     Ok(Plan {
         opens_sources: false,
         privileged,
@@ -40,20 +46,26 @@ pub(crate) fn for_exec(config: &spec::Config, init: i32, options: &Options) -> R
     })
 }
 
-/// All namespaces by one descriptor, of init (`setns(2)`, Linux 5.8): the pid
-/// namespace by the parent, the others by the child.
+/// All namespaces by one descriptor, of init (`setns(2)`, Linux 5.8), or by one
+/// each: the pid namespace by the parent, the others by the child.
 /// An ordinary user may enter a pid namespace only from within the user
 /// namespace that it belongs to, and so by a process in between.
-fn join_all(linux: &spec::Linux, init: i32, privileged: bool) -> Namespaces {
-    let of = |word: &str| KINDS.iter().find(|(known, ..)| *known == word).map(|(_, flag, _)| flag);
-    let kinds = linux.namespaces.iter().filter_map(|namespace| of(&namespace.kind));
-    let kinds = kinds.fold(0, |all, flag| all | flag);
-    let join = |kind| Join {
-        kind,
-        path: format!("/proc/{init}/ns"),
-        field: "linux.namespaces".to_owned(),
+fn join_all(linux: &spec::Linux, init: i32, privileged: bool, by_pidfd: bool) -> Namespaces {
+    let has = |word: &str| linux.namespaces.iter().any(|namespace| namespace.kind == word);
+    let own = KINDS.iter().filter(|(word, ..)| has(word));
+    let kinds = own.clone().fold(0, |all, (_, flag, _)| all | flag);
+    let join = |kind, path| Join { kind, path, field: "linux.namespaces".to_owned() };
+    let join = |kinds: u64| {
+        if by_pidfd {
+            let path = format!("/proc/{init}/ns");
+            return if kinds == 0 { Vec::new() } else { vec![join(kinds, path)] };
+        }
+        let each = own.clone().filter(|(_, flag, _)| kinds & flag != 0);
+        let mut each: Vec<_> =
+            each.map(|(_, flag, name)| join(*flag, format!("/proc/{init}/ns/{name}"))).collect();
+        each.sort_by_key(|join| join.kind == CLONE_NEWNS);
+        each
     };
-    let join = |kind| if kind == 0 { Vec::new() } else { vec![join(kind)] };
     let user = if kinds & CLONE_NEWUSER == 0 { User::Own } else { User::Joined(None) };
     if user != User::Own && kinds & CLONE_NEWPID != 0 && !privileged {
         return Namespaces {
@@ -69,6 +81,11 @@ fn join_all(linux: &spec::Linux, init: i32, privileged: bool) -> Namespaces {
         join: join(kinds & !CLONE_NEWPID),
         ..Namespaces::default()
     }
+}
+
+/// Whether a pidfd of init stands for what is to be entered.
+pub(crate) fn is_by_pidfd(join: &Join) -> bool {
+    join.path.ends_with("/ns")
 }
 
 /// Whether the container has a mount namespace, and so a root, of its own.

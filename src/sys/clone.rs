@@ -2,7 +2,12 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use super::{Errno, Result, check, exit, heap};
+use rustix::event::Timespec;
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+
+use super::{Errno, Result, check, exit, heap, pidfd};
+
+const SIGKILL: i32 = 9;
 
 /// A child process and the descriptor that names it for as long as we like.
 #[derive(Debug)]
@@ -13,6 +18,30 @@ pub(crate) struct Child {
     pub(crate) pidfd: OwnedFd,
     /// False if it is still to be moved into the cgroup that was asked for.
     pub(crate) born_in_cgroup: bool,
+}
+
+impl Child {
+    /// How it has ended, `waitid(2)`. By its pid (Linux 5.4 takes a pidfd): it
+    /// is our child's until we have asked.
+    pub(crate) fn reap(&self, options: WaitIdOptions) -> Result<Option<WaitIdStatus>> {
+        waitid(WaitId::Pid(id(self.pid)), options | WaitIdOptions::EXITED)
+    }
+
+    /// Kills it and sees it to its end. One that is frozen, or waits for a
+    /// disk, does not end of it: false after a while.
+    pub(crate) fn end(&self) -> bool {
+        let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+        let _ = pidfd::send(self.pidfd.as_fd(), self.pid, SIGKILL);
+        let ended = pidfd::wait(self.pidfd.as_fd(), Some(&patience)) == Ok(true);
+        if ended {
+            let _ = self.reap(WaitIdOptions::empty());
+        }
+        ended
+    }
+}
+
+fn id(pid: i32) -> Pid {
+    Pid::from_raw(pid).unwrap_or(Pid::INIT)
 }
 
 /// `struct clone_args` of Linux 5.7 (`CLONE_ARGS_SIZE_VER2`).
@@ -86,6 +115,7 @@ pub(crate) fn clone_child(
         Err(_) if refused => legacy_clone(namespaces, &mut pidfd)?,
         other => other?,
     };
+    let pid = i32::try_from(pid).map_err(|_| Errno::RANGE)?;
     if pid == 0 {
         heap::forbid();
         child(born_in_cgroup);
@@ -93,18 +123,14 @@ pub(crate) fn clone_child(
     }
     if pidfd < 0 {
         // Linux before 5.2 ignores CLONE_PIDFD.
-        let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-        let pid = pid.ok_or(Errno::RANGE)?;
-        let opened = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty());
-        return opened
-            .map(|pidfd| Child { pid: pid.as_raw_pid(), pidfd, born_in_cgroup })
-            .inspect_err(|_| {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-                let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
-            });
+        let opened = pidfd::open(pid).map(|pidfd| Child { pid, pidfd, born_in_cgroup });
+        return opened.inspect_err(|_| {
+            let _ = super::signal::kill(pid, SIGKILL);
+            let _ = waitid(WaitId::Pid(id(pid)), WaitIdOptions::EXITED);
+        });
     }
     Ok(Child {
-        pid: i32::try_from(pid).map_err(|_| Errno::RANGE)?,
+        pid,
         // SAFETY: it is not -1 any more, so the kernel has stored a new
         // descriptor, which nobody else owns, in `pidfd`.
         pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
@@ -154,8 +180,6 @@ impl Placeholder {
 
 impl Drop for Placeholder {
     fn drop(&mut self) {
-        use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
-        let _ = pidfd_send_signal(&self.0.pidfd, Signal::KILL);
-        let _ = waitid(WaitId::PidFd(self.0.pidfd.as_fd()), WaitIdOptions::EXITED);
+        self.0.end();
     }
 }

@@ -155,9 +155,19 @@ pub(crate) struct FdPath([u8; 32]);
 impl FdPath {
     /// The path that leads to `fd`.
     pub(crate) fn new(fd: BorrowedFd<'_>) -> Self {
-        let mut text = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        Self::numbered(b"/proc/self/fd/", fd.as_raw_fd())
+    }
+
+    /// `/proc/N`, the directory of a process.
+    pub(crate) fn of_process(pid: i32) -> Self {
+        Self::numbered(b"/proc/", pid)
+    }
+
+    fn numbered(before: &[u8], number: i32) -> Self {
+        let mut text = [0; 32];
+        text[..before.len()].copy_from_slice(before);
         let mut digits = [0u8; 10];
-        let mut number = fd.as_raw_fd().unsigned_abs();
+        let mut number = number.unsigned_abs();
         let mut at = digits.len();
         loop {
             at -= 1;
@@ -167,8 +177,7 @@ impl FdPath {
                 break;
             }
         }
-        let len = digits.len() - at;
-        text[14..14 + len].copy_from_slice(&digits[at..]);
+        text[before.len()..][..digits.len() - at].copy_from_slice(&digits[at..]);
         Self(text)
     }
 

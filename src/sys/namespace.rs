@@ -2,13 +2,23 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::{Result, check};
+use super::{Errno, Result, check};
 
 /// `setns(2)`: enters the namespace behind `fd`, which must be of `kind`
 /// (one `CLONE_NEW*` flag).
 pub(crate) fn setns(fd: BorrowedFd<'_>, kind: u64) -> Result<()> {
     // SAFETY: a live descriptor and a number.
     check(unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), kind) }).map(drop)
+}
+
+/// Whether `setns(2)` takes a pidfd, and several kinds at once: it does since
+/// Linux 5.8, which has also brought `faccessat2(2)`.
+pub(crate) fn setns_takes_pidfd() -> bool {
+    [libc::SYS_faccessat2, libc::SYS_pidfd_open].into_iter().all(|number| {
+        // SAFETY: neither takes these arguments: the kernel refuses the null
+        // pointer, and pid -1 with flags that are none.
+        check(unsafe { libc::syscall(number, -1, 0, -1, -1) }) != Err(Errno::NOSYS)
+    })
 }
 
 /// Where this process's own namespace of `kind` is.

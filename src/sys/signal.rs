@@ -131,13 +131,3 @@ pub(crate) fn kill(pid: i32, signal: i32) -> Result<()> {
     // SAFETY: plain numbers.
     check(unsafe { libc::syscall(libc::SYS_kill, pid, signal) }).map(drop)
 }
-
-/// `pidfd_send_signal(2)` (Linux 5.1) by number, real-time signals included.
-pub(crate) fn send(pidfd: std::os::fd::BorrowedFd<'_>, signal: i32) -> Result<()> {
-    use std::os::fd::AsRawFd;
-    // SAFETY: a null siginfo means the one that kill(2) would send.
-    check(unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, ptr::null::<u8>(), 0)
-    })
-    .map(drop)
-}
