@@ -13,6 +13,7 @@ mod features;
 mod list;
 mod logs;
 mod notify;
+mod old_kernels;
 mod pause;
 mod run;
 mod spec;
@@ -36,6 +37,7 @@ pub(crate) fn tests() -> Vec<Test> {
         logs::tests(),
         pause::tests(),
         notify::tests(),
+        old_kernels::tests(),
         run::tests(),
         spec::tests(),
         state::tests(),

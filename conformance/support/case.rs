@@ -3,13 +3,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::command::{Invocation, Output};
-use super::{Bundle, leaks, scratch};
+use super::{Bundle, leaks, old_kernel, scratch};
 
 pub(crate) struct Case {
     /// In the id of each container and so in the path of each cgroup; the
@@ -19,6 +20,8 @@ pub(crate) struct Case {
     count: Cell<u32>,
     live: RefCell<BTreeSet<String>>,
     bundles: RefCell<Vec<PathBuf>>,
+    /// What runs the runtime, and with it all that it starts.
+    wrapper: RefCell<Vec<OsString>>,
     record: RefCell<Vec<Output>>,
 }
 
@@ -34,6 +37,7 @@ impl Case {
             count: Cell::new(0),
             live: RefCell::default(),
             bundles: RefCell::default(),
+            wrapper: RefCell::default(),
             record: RefCell::default(),
         }
     }
@@ -69,6 +73,17 @@ impl Case {
         arguments: impl IntoIterator<Item = I>,
     ) -> Invocation<'_> {
         Invocation::new(self).args(arguments)
+    }
+
+    /// From now on the kernel seems to lack these system calls, separated by
+    /// commas; no longer if there are none.
+    pub(crate) fn lacks(&self, calls: &str) {
+        let wrapper = || vec![old_kernel::PROGRAM.clone().into(), calls.into()];
+        *self.wrapper.borrow_mut() = if calls.is_empty() { Vec::new() } else { wrapper() };
+    }
+
+    pub(crate) fn wrapper(&self) -> Vec<OsString> {
+        self.wrapper.borrow().clone()
     }
 
     /// The ids in the state directory.

@@ -38,7 +38,7 @@ impl<'c> Invocation<'c> {
         let root = case.root();
         Self {
             case,
-            wrapper: Vec::new(),
+            wrapper: case.wrapper(),
             program: runtime::PATH.clone(),
             globals: vec![
                 "--root".into(),
@@ -78,7 +78,7 @@ impl<'c> Invocation<'c> {
 
     /// A program, with arguments, that is to run the runtime.
     pub(crate) fn through<I: AsRef<str>>(mut self, wrapper: impl IntoIterator<Item = I>) -> Self {
-        self.wrapper = wrapper.into_iter().map(|word| word.as_ref().into()).collect();
+        self.wrapper.extend(wrapper.into_iter().map(|word| word.as_ref().into()));
         self
     }
 

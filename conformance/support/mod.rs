@@ -8,6 +8,7 @@ pub(crate) mod fields;
 pub(crate) mod leaks;
 pub(crate) mod mountinfo;
 pub(crate) mod needs;
+pub(crate) mod old_kernel;
 pub(crate) mod reaper;
 pub(crate) mod registry;
 pub(crate) mod runtime;
