@@ -1,7 +1,9 @@
 //! `exec`: one more process in a container that is there.
 
 use super::credentials::SYS_ADMIN;
-use super::namespaces::{CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, Join, KINDS, Namespaces, User};
+use super::namespaces::{
+    CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, Join, KINDS, Namespaces, User, mount_last,
+};
 use super::{Options, Plan, keyring, process};
 use crate::error::{Error, Result};
 use crate::spec;
@@ -63,7 +65,7 @@ fn join_all(linux: &spec::Linux, init: i32, privileged: bool, by_pidfd: bool) ->
         let each = own.clone().filter(|(_, flag, _)| kinds & flag != 0);
         let mut each: Vec<_> =
             each.map(|(_, flag, name)| join(*flag, format!("/proc/{init}/ns/{name}"))).collect();
-        each.sort_by_key(|join| join.kind == CLONE_NEWNS);
+        mount_last(&mut each);
         each
     };
     let user = if kinds & CLONE_NEWUSER == 0 { User::Own } else { User::Joined(None) };

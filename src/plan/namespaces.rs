@@ -128,11 +128,18 @@ pub(crate) fn plan(linux: &spec::Linux) -> Result<Namespaces> {
     }
     plan.time_offsets = time_offsets(linux, &plan)?;
     plan_user(linux, &mut plan)?;
-    // The mount namespace last: paths of the others are looked up before, but
-    // entering it changes root and working directory of who enters.
-    plan.join.sort_by_key(|join| join.kind == CLONE_NEWNS);
-    plan.join_before_clone.sort_by_key(|join| join.kind == CLONE_NEWNS);
+    mount_last(&mut plan.join);
+    mount_last(&mut plan.join_before_clone);
     Ok(plan)
+}
+
+/// The mount namespace last: paths of the others are looked up before, but
+/// entering it changes root and working directory of who enters.
+pub(super) fn mount_last(joins: &mut Vec<Join>) {
+    if let Some(at) = joins.iter().position(|join| join.kind == CLONE_NEWNS) {
+        let mount = joins.remove(at);
+        joins.push(mount);
+    }
 }
 
 /// With a new user namespace, what the clone itself makes.
