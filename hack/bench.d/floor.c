@@ -13,11 +13,15 @@
 // It is built with musl, because the start of a static glibc program costs more than all else (68 cpuid instructions, each
 // a trap in a virtual machine); and with glibc too, for comparison.
 //
+// A bundle with `uidMappings` is one for ids 0 to 65535 of a new user namespace, which are 100000 and on outside. The child
+// finds the rootfs while it still has the ids of its parent, and binds the host's devices, for it can make none.
+//
 // FLOOR_CGROUPS in the environment names the directories of the cgroup hierarchies, separated by colons: one, of cgroup2, is
 // mode v2, else it is v1 or hybrid. Compiled with -DTIMES it prints how long each call took: pid, begin, microseconds, line, call.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/bpf.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
@@ -93,7 +97,7 @@ static void print_times(void) {
 #endif
 
 static const char *hierarchy[16];
-static int hierarchies, v2;
+static int hierarchies, v2, userns;
 static const char *id;
 
 // --- files ---------------------------------------------------------------------------------------------------------
@@ -126,7 +130,8 @@ static int state_dir(void) {
 
 static int saved_pid(int dir) {
   char text[32];
-  return atoi(read_file(dir, "state.json", text, sizeof text));
+  userns = !!strchr(read_file(dir, "state.json", text, sizeof text), 'u');
+  return atoi(text);
 }
 
 // --- cgroups -------------------------------------------------------------------------------------------------------
@@ -246,7 +251,26 @@ static void new_filesystem(const char *type, const char *on, unsigned attributes
   close(context);
 }
 
-static void make_device(const char *path, int major, int minor) { must(mknod(path, S_IFCHR | 0666, makedev(major, minor))); }
+static void bind_mount(const char *from, const char *to, unsigned flags, unsigned attributes) {
+  int tree = syscall(SYS_open_tree, AT_FDCWD, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+  if (tree < 0 && errno == ENOENT) return;
+  must(tree);
+  struct mount_attr attr = {.attr_set = attributes};
+  if (attributes) must(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | flags, &attr, sizeof attr));
+  must(syscall(SYS_move_mount, tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH));
+  close(tree);
+}
+
+static void make_device(const char *path, int major, int minor) {
+  char from[32];
+  if (!userns) {
+    must(mknod(path, S_IFCHR | 0666, makedev(major, minor)));
+    return;
+  }
+  snprintf(from, sizeof from, "/%s", path);
+  must(mknod(path, S_IFREG | 0666, 0));
+  bind_mount(from, path, 0, 0);
+}
 
 static void make_dev(void) {
   umask(0);
@@ -306,16 +330,6 @@ static void make_mounts(void) {
   mount_cgroups();
 }
 
-static void bind_mount(const char *from, const char *to, unsigned flags, unsigned attributes) {
-  int tree = syscall(SYS_open_tree, AT_FDCWD, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
-  if (tree < 0 && errno == ENOENT) return;
-  must(tree);
-  struct mount_attr attr = {.attr_set = attributes};
-  if (attributes) must(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | flags, &attr, sizeof attr));
-  must(syscall(SYS_move_mount, tree, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH));
-  close(tree);
-}
-
 static void protect_proc(void) {
   static const char *const read_only[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"};
   static const char *const files[] = {"proc/kcore", "proc/keys", "proc/latency_stats", "proc/timer_list", "proc/timer_stats", "proc/sched_debug"};
@@ -340,11 +354,12 @@ static void mask_directory(const char *path) {
   must(syscall(SYS_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH));
 }
 
-static void fill_rootfs(const char *rootfs) {
+static void fill_rootfs(void) {
   struct mount_attr slave = {.propagation = MS_SLAVE};
   must(syscall(SYS_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &slave, sizeof slave));
-  bind_mount(rootfs, rootfs, AT_RECURSIVE, 0);
-  must(chdir(rootfs));
+  int tree = must(syscall(SYS_open_tree, AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  must(syscall(SYS_move_mount, tree, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH));
+  must(fchdir(tree));
   make_mounts();
   make_dev();
   protect_proc();
@@ -396,18 +411,32 @@ static void become(char *const program[]) {
   die(program[0]);
 }
 
-static void init(const char *rootfs, int fifo, int parent, char *const program[]) {
+static void become_root(void) {
+  must(setgroups(0, 0));
+  must(setresgid(0, 0, 0));
+  must(setresuid(0, 0, 0));
+}
+
+static const unsigned long others = CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
+
+static void init(const char *rootfs, int fifo, int mapped, int parent, char *const program[]) {
   int devices = -1;
   char text[32];
   forget_times();
   must(setsid());
+  must(chdir(rootfs));
   for (int i = 0; !v2 && i < hierarchies; i++)
     if (is(i, "devices")) devices = must(open(cgroup(i, "tasks"), O_WRONLY | O_CLOEXEC));
     else join_cgroup(i);
+  if (userns) {
+    must(read(mapped, text, 1));
+    become_root();
+    must(unshare(others | (v2 ? CLONE_NEWCGROUP : 0)));
+  }
   join_keyring();
   loopback_up();
   must(sethostname("minke", 5));
-  fill_rootfs(rootfs);
+  fill_rootfs();
   enter_rootfs();
   // So late because the parent is writing the rules, and `deny all`, which comes first, denies mknod.
   if (devices >= 0) must(write(devices, "0", 1));
@@ -426,12 +455,23 @@ static char *const *program(const char *bundle) {
   static char text[1 << 16], *words[16];
   snprintf(text, sizeof text, "%s/config.json", bundle);
   read_file(AT_FDCWD, text, text, sizeof text);
+  userns = !!strstr(text, "uidMappings");
   char *args = strstr(text, "\"args\": ["), *end = args ? strchr(args, ']') : 0;
   if (!end) die("args");
   *end = 0;
   strtok(args + strlen("\"args\": "), "\"");
   for (int n = 0; n < 15 && (words[n] = strtok(0, "\"")); n++) strtok(0, "\"");
   return words;
+}
+
+// The ids of the child's user namespace.
+static void map_ids(int pid, int mapped) {
+  char path[64];
+  for (const char *kind = "ug"; *kind; kind++) {
+    snprintf(path, sizeof path, "/proc/%d/%cid_map", pid, *kind);
+    must(write_file(AT_FDCWD, path, "0 100000 65536\n", 0));
+  }
+  must(write(mapped, "", 1));
 }
 
 static void create(const char *bundle, const char *pid_file) {
@@ -442,34 +482,38 @@ static void create(const char *bundle, const char *pid_file) {
   must(mkdir(path, 0700));
   int state = state_dir();
   must(mkfifoat(state, "start", 0600));
+  if (userns) must(fchmodat(state, "start", 0622, 0));
   int fifo = must(openat(state, "start", O_PATH | O_CLOEXEC));
   make_cgroups();
 
-  int ends[2], pidfd, cgroup_fd = -1;
+  int ends[2], mapped[2] = {-1, -1}, pidfd, cgroup_fd = -1;
   must(pipe2(ends, O_CLOEXEC));
+  if (userns) must(pipe2(mapped, O_CLOEXEC));
   struct clone_args args = {
-      .flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_PIDFD,
+      .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_PIDFD | (userns ? CLONE_NEWUSER : others),
       .exit_signal = SIGCHLD,
       .pidfd = (uintptr_t)&pidfd,
   };
   if (v2) {
     cgroup_fd = must(open(cgroup(0, 0), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    args.flags |= CLONE_NEWCGROUP | CLONE_INTO_CGROUP;
+    args.flags |= CLONE_INTO_CGROUP | (userns ? 0 : CLONE_NEWCGROUP);
     args.cgroup = cgroup_fd;
   }
   int pid = must(syscall(SYS_clone3, &args, sizeof args));
-  if (!pid) init(rootfs, fifo, ends[1], words);
+  if (!pid) init(rootfs, fifo, mapped[0], ends[1], words);
 
   close(ends[1]);
+  if (userns) map_ids(pid, mapped[1]);
   if (v2) device_rules_v2(cgroup_fd);
   else device_rules_v1();
-  snprintf(text, sizeof text, "%d", pid);
+  snprintf(text, sizeof text, "%d%s", pid, userns ? "u" : "");
   must(write_file(state, "state.tmp", text, O_CREAT | O_EXCL));
   char done;
   if (must(read(ends[0], &done, 1)) != 1) exit(1);  // it has said why
   must(renameat(state, "state.tmp", state, "state.json"));
   if (pid_file) {
     snprintf(path, sizeof path, "%s.tmp", pid_file);
+    snprintf(text, sizeof text, "%d", pid);
     replace_file(AT_FDCWD, path, pid_file, text);
   }
 }
@@ -494,7 +538,8 @@ static int exec(char *const command[]) {
     forget_times();
     for (int i = 0; !v2 && i < hierarchies; i++) join_cgroup(i);
     join_keyring();
-    must(setns(pidfd, CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | (v2 ? CLONE_NEWCGROUP : 0)));
+    must(setns(pidfd, CLONE_NEWNS | others | (v2 ? CLONE_NEWCGROUP : 0) | (userns ? CLONE_NEWUSER : 0)));
+    if (userns) become_root();
     drop_privileges();
     become(command);
   }
