@@ -74,25 +74,24 @@ fn bind_node(node: &Node, parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let mut path = PathBuffer::new();
     path.push(b"/")?;
     path.append(node.path.to_bytes())?;
-    let source = resolve::open_host(path.as_c_str()?)?;
+    let path = path.as_c_str()?;
+    let (source, is_tree) = match mount::clone_path(path, false) {
+        Err(Errno::NOSYS) => (resolve::open_host(path)?, false),
+        tree => (tree?, true),
+    };
     if !is_node(node, &source)? {
         return Err(Errno::NODEV);
     }
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
-    match openat(parent, name, flags, Mode::from_raw_mode(0o666)) {
-        Ok(_) => {}
+    let target = match openat(parent, name, flags, Mode::from_raw_mode(0o666)) {
         Err(Errno::EXIST) => return existing(node, parent, name),
-        Err(errno) => return Err(errno),
+        other => other?,
+    };
+    if is_tree {
+        return mount::attach(source.as_fd(), target.as_fd());
     }
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let target = openat(parent, name, flags, Mode::empty())?;
-    match mount::clone_tree(source.as_fd(), false) {
-        Err(Errno::NOSYS) => {
-            let (from, to) = (FdPath::new(source.as_fd()), FdPath::new(target.as_fd()));
-            mount::mount(from.as_c_str(), to.as_c_str(), c"", MountFlags::BIND, None)
-        }
-        tree => mount::attach(tree?.as_fd(), target.as_fd()),
-    }
+    let (from, to) = (FdPath::new(source.as_fd()), FdPath::new(target.as_fd()));
+    mount::mount(from.as_c_str(), to.as_c_str(), c"", MountFlags::BIND, None)
 }
 
 fn is_node(node: &Node, found: &OwnedFd) -> Result<bool> {

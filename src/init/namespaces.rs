@@ -112,9 +112,6 @@ fn of_user(plan: &Plan, handles: &mut Handles, report: &Report) -> Done {
     let planned = &plan.namespaces;
     if matches!(planned.user, User::New(_)) {
         report.wait(Step::UserNamespace)?;
-        if plan.opens_sources {
-            receive_sources(plan, handles, report)?;
-        }
     }
     if planned.unshare & CLONE_NEWTIME != 0 {
         time_namespace(plan, handles)?;
@@ -133,7 +130,9 @@ fn of_user(plan: &Plan, handles: &mut Handles, report: &Report) -> Done {
         at(Step::Unshare, 0, namespace::unshare(rest))?;
     }
     // A change of ids clears it.
-    at(Step::ParentDeath, 0, set_parent_process_death_signal(Some(Signal::KILL)))
+    at(Step::ParentDeath, 0, set_parent_process_death_signal(Some(Signal::KILL)))?;
+    // The parent opens them while the namespaces are made.
+    if plan.opens_sources { receive_sources(plan, handles, report) } else { Ok(()) }
 }
 
 /// The root first, then what the mounts need, in their order.

@@ -10,7 +10,7 @@ use crate::init::step::Step;
 use crate::init::{self, Report};
 use crate::plan::namespaces::{CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER};
 use crate::plan::net_devices::NetDevice;
-use crate::plan::{Handles, Plan, Sources, User};
+use crate::plan::{Handles, Plan, User};
 use crate::sys::clone::{Child, clone_child};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -194,12 +194,11 @@ impl Init<'_> {
         if self.plan.privileged {
             self.raise_limits()?;
         }
-        let sources = if self.plan.opens_sources {
-            userns::open_sources(self.plan, self.pid())?
-        } else {
-            Sources::default()
-        };
         self.answer(Step::UserNamespace);
+        if !self.plan.opens_sources {
+            return Ok(());
+        }
+        let sources = userns::open_sources(self.plan, self.pid()).map_err(told_first)?;
         let mounts = sources.mounts.iter().flatten();
         for fd in sources.root.iter().chain(mounts) {
             let sent = crate::sys::socket::send_fd(self.socket.as_fd(), b"x", fd.as_fd());

@@ -320,6 +320,7 @@ pub(crate) struct Away {
     home: OwnedFd,
     root: OwnedFd,
     directory: OwnedFd,
+    is_back: bool,
 }
 
 impl Away {
@@ -338,10 +339,12 @@ impl Away {
             home: open(namespace::own_path(CLONE_NEWNS))?,
             root: directory(c"/")?,
             directory: directory(c".")?,
+            is_back: false,
         })
     }
 
-    fn come_back(self) -> Result<()> {
+    fn come_back(mut self) -> Result<()> {
+        self.is_back = true;
         self.back().doing(|| "go back to the runtime's own mount namespace")
     }
 
@@ -355,7 +358,9 @@ impl Away {
 
 impl Drop for Away {
     fn drop(&mut self) {
-        // Twice does no harm; once is needed when something has failed there.
-        let _ = self.back();
+        // Something has failed there.
+        if !self.is_back {
+            let _ = self.back();
+        }
     }
 }
