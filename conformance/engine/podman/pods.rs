@@ -7,9 +7,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("pods", pods),
         scenario("generate kube, play kube", kube),
-        scenario("nothing left", nothing_left)
-            .may_fail_on("runc", "leaves the cgroup of a container whose conmon was killed")
-            .alone(),
+        scenario("nothing left", nothing_left).alone(),
     ]
 }
 
