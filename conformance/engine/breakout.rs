@@ -6,7 +6,7 @@
 
 use crate::docker;
 use crate::section::{Scenario, Section, scenario, skip};
-use crate::shell::{gives, run, sh, until_processes};
+use crate::shell::{fails, gives, run, sh, until, until_processes};
 
 pub(crate) fn section() -> Section {
     Section { name: "break-out", start, scenarios: scenarios() }
@@ -48,18 +48,16 @@ fn only_with(options: &str, script: &str) {
 
 const PRIVILEGED: &str = "--runtime privileged --privileged";
 
-/// A second root below the first leaves the working directory outside: from
-/// there `..` leads to the top of the mount namespace. After `pivot_root` that
-/// top is the container's own root.
+/// Out of a root that is only a chroot it works; the container's is also the
+/// top of its mount namespace.
 fn chroot() {
-    let script = "mkdir /jail; cp /bin/busybox /jail; n=..; for i in 1 2 3 4 5 6 7 8 9; do n=$n/..; done; cd /; cat $n/run/engines/secret; chroot $n /bin/cat /run/engines/secret";
-    only_with("-v /run/engines/secret:/run/engines/secret", script);
+    sh("mkdir $W/cell; tar -C $W/cell -xf $W/images/bb.tar; cp $W/bin/tests $W/cell/attempt");
+    gives("chroot $W/cell /attempt --attempt chroot", "secret");
+    let inside =
+        run("docker run --rm -v $W/bin/tests:/attempt:ro bb /attempt --attempt chroot").gives(1);
+    inside.says("chroot: No such file or directory");
     gives(
         "docker run --rm bb sh -c 'cd /proc/1/root/../../..; ls' | head -n 2 | paste -sd,",
-        "bin,dev",
-    );
-    gives(
-        "docker run --rm bb sh -c 'chroot /../../.. /bin/ls /' | head -n 2 | paste -sd,",
         "bin,dev",
     );
 }
@@ -164,22 +162,23 @@ fn cgroup_writes() {
 /// `-w /proc/self/fd/N` is how a directory of the host, left open by the
 /// runtime, once became the working directory.
 fn leaks() {
+    let descriptors = "for fd in /proc/self/fd/*; do cat $fd/run/engines/secret 2>/dev/null || true; done | grep secret";
+    only_with("--runtime leaky", descriptors);
+    sh("docker run -d --name leaks bb sleep 651");
+    let pid = sh("docker inspect -f '{{.State.Pid}}' leaks");
+    let directory = "cat ../../../run/engines/secret";
+    gives(&format!("nsenter --target {pid} --mount --wd=/run/engines/tmp {directory}"), "secret");
     for fd in 3..24 {
-        let ran = run(&format!(
-            "docker run --rm -w /proc/self/fd/{fd} bb cat ../../../run/engines/secret"
-        ));
-        assert!(ran.code != 0 && !ran.stdout.contains("secret"), "{ran}");
+        for command in ["run --rm", "exec"] {
+            let of = if command == "exec" { "leaks" } else { "bb" };
+            let ran = run(&format!("docker {command} -w /proc/self/fd/{fd} {of} {directory}"));
+            assert!(ran.code != 0 && !ran.stdout.contains("secret"), "{ran}");
+        }
     }
     gives("docker run --rm bb ls /proc/self/fd | paste -sd,", "0,1,2,3");
-    sh("docker run -d --name leaks bb sleep 651");
     gives("docker exec leaks ls /proc/self/fd | paste -sd,", "0,1,2,3");
     gives("docker exec leaks ls /proc/1/fd | paste -sd,", "0,1,2");
-    for fd in 3..24 {
-        let ran = run(&format!(
-            "docker exec -w /proc/self/fd/{fd} leaks cat ../../../run/engines/secret"
-        ));
-        assert!(ran.code != 0 && !ran.stdout.contains("secret"), "{ran}");
-    }
+    fails(1, &format!("docker exec leaks sh -c '{descriptors}'"), "");
     sh("docker rm -f leaks");
     until_processes("sleep 651", 0);
 }
@@ -203,18 +202,35 @@ fn proc_sys() {
     );
 }
 
-/// What `docker exec` starts is the runtime for a moment; a program that is a
-/// link to it must not open it for writing.
+/// Whoever enters the container is for a moment a program of the host. One in
+/// there opens it, waits until it may be written to (no longer than it runs it
+/// is busy), and overwrites it. What enters is made to run itself once more,
+/// by a link, so that it stays for longer.
+///
+/// busybox's nsenter, which has no protection, is overwritten so.
 fn own_executable() {
-    let before = sh("sha256sum <$(readlink -f $RT)");
-    sh("docker run -d --name own bb sh -c 'ln -sf /proc/self/exe /again; exec sleep 652'");
-    sh(
-        "docker exec -d own sh -c 'while :; do for p in /proc/[0-9]*; do { echo x >$p/exe; } 2>/dev/null && echo broken >/broken; done; done'",
-    );
-    for _ in 0..20 {
-        run("docker exec own /again");
+    let overwrite = "for p in /proc/[0-9]*; do [ ! -e $p/exe ] || [ $p/exe -ef /bin/busybox ] || ( exec 4<$p/exe; for i in $(seq 50); do { echo x >/proc/self/fd/4; } && break; usleep 20000; done ) & done 2>/dev/null";
+    let try_it = |name: &str, options: &str, enter: &dyn Fn(&str) -> String| {
+        sh(&format!(
+            "docker run -d --name {name} {options} bb sh -c 'ln -s /proc/self/exe /sleep; while :; do {overwrite}; done'"
+        ));
+        until(&format!("docker exec {name} ls /sleep"));
+        let pid = sh(&format!("docker inspect -f '{{{{.State.Pid}}}}' {name}"));
+        for _ in 0..10 {
+            run(&enter(&pid));
+        }
+        until_processes("/sleep 0.2", 0);
+        std::thread::sleep(std::time::Duration::from_millis(1200)); // as long as it tries
+        sh(&format!("docker rm -f {name}"));
+    };
+    sh("cp $(command -v busybox) $W/tmp/busybox; cp $W/tmp/busybox $W/tmp/before");
+    try_it("unprotected", PRIVILEGED, &|pid| {
+        format!("$W/tmp/busybox nsenter -t {pid} -m -p /sleep 0.2")
+    });
+    assert_ne!(run("cmp $W/tmp/busybox $W/tmp/before").code, 0, "the try does not work");
+    sh("cp $(readlink -f $RT) $W/tmp/before");
+    for (name, options) in [("protected", ""), ("nearly-protected", PRIVILEGED)] {
+        try_it(name, options, &|_| format!("docker exec {name} /sleep 0.2"));
+        sh("cmp $(readlink -f $RT) $W/tmp/before");
     }
-    gives("docker exec own ls / | grep -c broken || true", "0");
-    sh("docker rm -f own");
-    assert_eq!(sh("sha256sum <$(readlink -f $RT)"), before);
 }

@@ -14,7 +14,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario("run: exit code, stdin, user, mount, -t", runs),
         scenario("commit", commit),
         scenario("bud", bud),
-        scenario("nothing left", nothing_left).alone(),
+        scenario("nothing left", nothing_left).last(),
     ]
 }
 

@@ -15,6 +15,7 @@
     reason = "a quotation stays as it is, and a list is as long as it is"
 )]
 
+mod attempt;
 mod breakout;
 mod buildah;
 mod containerd;
@@ -23,6 +24,7 @@ mod docker;
 mod place;
 mod podman;
 mod rootless;
+mod runtimes;
 mod section;
 mod shell;
 #[allow(dead_code, reason = "shared with the other suite, which uses all of it")]
@@ -59,6 +61,9 @@ fn main() -> ExitCode {
         && flag == "--inside"
     {
         return section::inside(&sections(), name);
+    }
+    if let [_, "--attempt", what] = arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        return attempt::run(what);
     }
     let mut arguments = libtest_mimic::Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);

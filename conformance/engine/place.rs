@@ -29,8 +29,8 @@ impl Place {
     pub(crate) fn new(section: &str) -> Result<Self, String> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/engine/place.sh");
         let tests = std::env::current_exe().map_err(|error| error.to_string())?;
-        let mut unshare = Command::new("bash")
-            .arg(script)
+        let mut unshare = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "bash", script])
             .arg(format!("{}/{section}", variable("ENGINES_TAG")))
             .arg(variable("ENGINES_VIEW"))
             .arg(variable("RUNTIME"))

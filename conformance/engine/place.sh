@@ -3,7 +3,7 @@
 #
 #   place.sh TAG/SECTION VIEW RUNTIME IMAGES TESTS
 #
-# It writes its pid, as the caller sees it, lives until its stdin is closed, and reaps all orphans. VIEW is what the engines
+# The caller gives it a mount namespace. It writes its pid, as the caller sees it, lives until its stdin is closed, and reaps all orphans. VIEW is what the engines
 # find at /sys/fs/cgroup: `host`, as the machine has it, or `legacy`, the v1 hierarchies alone.
 set -Eeuo pipefail
 
@@ -12,21 +12,32 @@ work=/run/engines
 
 # enter_cgroups: a cgroup of our own in every hierarchy, which becomes the root of what is seen inside.
 enter_cgroups() {
-    local procs hierarchy directory name file
+    local procs name
     for procs in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do
-        hierarchy=${procs%/*}
-        [[ -e $procs && ! -L $hierarchy ]] || continue
-        directory=$hierarchy
-        for name in ${cgroup//\// }; do
-            delegate "$directory"
-            mkdir -p "$directory/$name"
-            for file in cpuset.cpus cpuset.mems; do
-                [[ ! -e $hierarchy/tasks || ! -e $directory/$file ]] || cat "$directory/$file" >"$directory/$name/$file"
-            done
-            directory+=/$name
-        done
-        echo $$ >"$directory/cgroup.procs"
+        [[ ! -e $procs || -L ${procs%/*} ]] || enter "${procs%/*}"
     done
+    for name in $(named); do
+        mount -t cgroup -o "none,name=$name" cgroup /mnt || continue # gone by now
+        enter /mnt
+        umount /mnt
+    done
+}
+
+# named: hierarchies that others have made, and mounted where it is not seen.
+named() { sed -n 's/^[0-9]*:name=\([^:]*\):.*/\1/p' /proc/self/cgroup | grep -vx systemd || true; }
+
+# enter HIERARCHY
+enter() {
+    local directory=$1 name file
+    for name in ${cgroup//\// }; do
+        delegate "$directory"
+        mkdir -p "$directory/$name"
+        for file in cpuset.cpus cpuset.mems; do
+            [[ ! -e $1/tasks || ! -e $directory/$file ]] || cat "$directory/$file" >"$directory/$name/$file"
+        done
+        directory+=/$name
+    done
+    echo $$ >"$directory/cgroup.procs"
 }
 
 # delegate CGROUP: hands all controllers of cgroup v2 down.
@@ -70,11 +81,10 @@ mount_cgroups() {
         esac
     done
     # containerd gives up on a container of which it finds one hierarchy nowhere.
-    while IFS=: read -r _ name _; do
-        [[ $name == name=* && $name != name=systemd ]] || continue
-        mkdir "/sys/fs/cgroup/${name#name=}"
-        mount -t cgroup -o "none,$name" cgroup "/sys/fs/cgroup/${name#name=}"
-    done </proc/self/cgroup
+    for name in $(named); do
+        mkdir "/sys/fs/cgroup/$name"
+        mount -t cgroup -o "none,name=$name" cgroup "/sys/fs/cgroup/$name"
+    done
 }
 
 # device NAME MAJOR MINOR: open to everybody, which no udev has made it here.
@@ -104,8 +114,7 @@ inside() {
     mount -t proc proc /proc
     mount_cgroups
     ip link set lo up
-    mkdir -p /mnt # the way to the new /run
-    mount -t tmpfs -o mode=755 tmpfs /mnt
+    mount -t tmpfs -o mode=755 tmpfs /mnt # the way to the new /run
     mkdir -p "/mnt/engines/"{bin,path,images,home,log,tmp} /mnt/engines/rootless /mnt/user/4321 /mnt/lock
     cp "$runtime" "/mnt/engines/bin/${runtime##*/}"
     cp "$tests" /mnt/engines/bin/tests
@@ -128,6 +137,7 @@ inside() {
     while read -r _; do :; done
 }
 
+mkdir -p /mnt
 if [[ $$ != 1 ]]; then
     enter_cgroups
     exec unshare --mount --pid --net --ipc --uts --cgroup --fork --kill-child=KILL --propagation private -- \

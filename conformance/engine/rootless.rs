@@ -16,7 +16,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario("pod", pod),
         scenario("build", build),
         scenario("volumes, privileged, read-only, sysctl", options),
-        scenario("nothing left", nothing_left).alone(),
+        scenario("nothing left", nothing_left).last(),
     ]
 }
 

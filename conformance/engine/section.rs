@@ -30,6 +30,7 @@ pub(crate) struct Scenario {
     name: &'static str,
     run: fn(),
     alone: bool,
+    last: bool,
     known: Vec<Known>,
 }
 
@@ -43,13 +44,19 @@ struct Known {
 
 /// A scenario by its name.
 pub(crate) fn scenario(name: &'static str, run: fn()) -> Scenario {
-    Scenario { name, run, alone: false, known: Vec::new() }
+    Scenario { name, run, alone: false, last: false, known: Vec::new() }
 }
 
 impl Scenario {
     /// While this one runs, no other of the section does.
     pub(crate) fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// It ends the section: no other comes after it. The section's list has it at its end.
+    pub(crate) fn last(mut self) -> Self {
+        self.last = true;
         self
     }
 
@@ -92,6 +99,8 @@ struct Live {
     place: Mutex<Option<Result<Arc<Place>, String>>>,
     /// Scenarios share the place, but for those that need it alone.
     sharing: RwLock<()>,
+    /// Each trial that is still to end, but for the last one, has a clone; those that are filtered out drop theirs.
+    to_come: Arc<()>,
 }
 
 pub(crate) struct Outside(Vec<(Arc<Live>, Vec<Scenario>)>);
@@ -101,7 +110,12 @@ pub(crate) fn outside(sections: Vec<Section>) -> Outside {
         sections
             .into_iter()
             .map(|Section { name, scenarios, .. }| {
-                let live = Live { name, place: Mutex::default(), sharing: RwLock::default() };
+                let live = Live {
+                    name,
+                    place: Mutex::default(),
+                    sharing: RwLock::default(),
+                    to_come: Arc::default(),
+                };
                 (Arc::new(live), scenarios)
             })
             .collect(),
@@ -118,7 +132,12 @@ impl Outside {
             .map(|(live, scenario)| {
                 let (live, scenario) = (Arc::clone(live), scenario.clone());
                 let name = format!("{}: {}", live.name, scenario.name);
-                Trial::ignorable_test(name.clone(), move || live.verdict(&scenario, &name))
+                let to_come = (!scenario.last).then(|| Arc::clone(&live.to_come));
+                Trial::ignorable_test(name.clone(), move || {
+                    let verdict = live.verdict(&scenario, &name);
+                    drop(to_come);
+                    verdict
+                })
             })
             .collect()
     }
@@ -151,6 +170,9 @@ impl Live {
     }
 
     fn run(&self, scenario: &Scenario, name: &str) -> Result<Completion, String> {
+        while scenario.last && Arc::strong_count(&self.to_come) > 1 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let place = self.place()?;
         let (_alone, _shared);
         if scenario.alone {

@@ -15,7 +15,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario("--userns host", host),
         scenario("limits, devices, sysctl, pause, stop", limits),
         scenario("-it", interactive),
-        scenario("the daemon stops, nothing left", nothing_left).alone(),
+        scenario("the daemon stops, nothing left", nothing_left).last(),
     ]
 }
 

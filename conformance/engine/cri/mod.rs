@@ -19,15 +19,19 @@ fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("containerd with the CRI plugin is ready", ready),
         scenario(
-            "a pod with a web server: exec, port, limits, update, logs, exit code",
+            "a pod with a web server: exec, port, limits, update, stats, logs, exit code",
             web_server,
         ),
-        scenario("pod, host and container namespaces", namespaces),
-        scenario("user, groups, read-only, caps, seccomp, no_new_privs, mounts, env", options),
+        scenario("pod, host, container and target namespaces", namespaces),
+        scenario("user, groups, read-only, caps, no_new_privs, mounts, env", options),
+        scenario("seccomp: default, unconfined, a profile of the node", seccomp),
+        scenario("devices", devices),
         scenario("privileged", privileged),
-        scenario("a container out of memory ends with 137", oom),
+        scenario("stop times out to KILL", stop),
+        scenario("a container out of memory ends with 137, OOMKilled", oom),
+        scenario("kill -9 of the shim: the pod is cleaned up", shim_dies).alone(),
         scenario("kill -9 of containerd, the pod goes on", containerd_dies).alone(),
-        scenario("nothing left", nothing_left).alone(),
+        scenario("nothing left", nothing_left).last(),
     ]
 }
 
@@ -157,7 +161,7 @@ fn gives(container: &str, script: &str, expected: &str) {
 /// Waits for the container's end: its exit code, and why.
 #[track_caller]
 fn ended(container: &str) -> (u64, String) {
-    for _ in 0..100 {
+    for _ in 0..200 {
         let status = call("ContainerStatus", &id_only(container)).message(1);
         if status.number(3) == 2 {
             return (status.number(7), status.text(10));
@@ -196,6 +200,10 @@ fn web_server() {
         "webhost\n67108864",
     );
     assert_eq!(exec(&container, "exit 9").0, 9);
+    let stats = call("ContainerStats", &id_only(&container)).message(1);
+    let value = |message: Fields| message.message(2).number(1);
+    let (cpu, working_set) = (value(stats.message(2)), value(stats.message(3)));
+    assert!(cpu > 0 && (1..64 << 20).contains(&working_set), "{cpu} ns, {working_set} bytes");
     let update = Message::default().number(4, 128 << 20);
     call("UpdateContainerResources", &id_only(&container).message(2, &update));
     gives(&container, "cat /sys/fs/cgroup/memory/memory.limit_in_bytes", "134217728");
@@ -208,27 +216,32 @@ fn web_server() {
 
 fn namespaces() {
     let shared = pod("shared", |config| config);
-    let first = shared.container("first", &["sleep", "660"], &Message::default(), |config| config);
-    let second =
-        shared.container("second", &["sleep", "660"], &Message::default(), |config| config);
-    let of = |id: &str| exec(id, "for n in net ipc uts; do readlink /proc/self/ns/$n; done").1;
-    assert_eq!(of(&first), of(&second));
-    let pid = |id: &str| exec(id, "readlink /proc/self/ns/pid").1;
-    // CONTAINER is 1, POD is 0, NODE is 2.
+    let of = |id: &str, names: &str| {
+        exec(id, &format!("for n in {names}; do readlink /proc/self/ns/$n; done")).1
+    };
+    let container = |pod: &Pod, name: &str, options: &Message| {
+        let linux = security(&Message::default().message(3, options));
+        pod.container(name, &["sleep", "660"], &linux, |config| config)
+    };
+    // POD is 0, CONTAINER is 1, NODE is 2, TARGET is 3.
+    let first = container(&shared, "first", &Message::default());
+    let second = container(&shared, "second", &Message::default());
+    assert_eq!(of(&first, "net ipc uts pid"), of(&second, "net ipc uts pid"));
+    let own = container(&shared, "own", &Message::default().number(2, 1));
+    assert_eq!(of(&first, "net ipc uts"), of(&own, "net ipc uts"));
+    gives(&own, "cat /proc/1/cmdline | tr '\\0' ' '", "sleep 660");
+    let target = Message::default().number(2, 3).text(4, &own);
+    let target = container(&shared, "target", &target);
+    assert_eq!(of(&target, "pid"), of(&own, "pid"));
+    assert_ne!(of(&target, "pid"), of(&first, "pid"));
     let host = Message::default().number(1, 2).number(2, 2).number(3, 2);
     let linux = Message::default().message(2, &Message::default().message(1, &host));
     let node = pod("node", |config| config.message(8, &linux));
-    let third = node.container(
-        "third",
-        &["sleep", "660"],
-        &security(&Message::default().message(3, &host)),
-        |config| config,
-    );
+    let third = container(&node, "third", &host);
     assert_eq!(
-        exec(&third, "for n in net ipc pid; do readlink /proc/self/ns/$n; done").1,
+        of(&third, "net ipc pid"),
         sh("for n in net ipc pid; do readlink /proc/self/ns/$n; done")
     );
-    assert_ne!(pid(&first), pid(&third));
     shared.end();
     node.end();
     until_processes("sleep 660", 0);
@@ -263,6 +276,80 @@ fn options() {
     pod.end();
 }
 
+fn seccomp() {
+    fs::write(
+        "/run/engines/pods/no-mkdir.json",
+        r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#,
+    )
+    .expect("a profile");
+    let pod = pod("seccomp", |config| config);
+    let container = |name: &str, profile: &Message| {
+        let linux = security(&Message::default().message(15, profile));
+        pod.container(name, &["sleep", "664"], &linux, |config| config)
+    };
+    let mode = "grep Seccomp: /proc/self/status | cut -f2";
+    gives(&container("default", &Message::default()), mode, "2");
+    let unconfined = container("unconfined", &Message::default().number(1, 1));
+    gives(&unconfined, mode, "0");
+    gives(&unconfined, "mkdir /tmp/d && echo made", "made");
+    let profile = Message::default().number(1, 2).text(2, "/run/engines/pods/no-mkdir.json");
+    let profile = container("profile", &profile);
+    gives(&profile, mode, "2");
+    gives(
+        &profile,
+        "mkdir /tmp/d 2>&1 || true",
+        "mkdir: can't create directory '/tmp/d': Operation not permitted",
+    );
+    pod.end();
+}
+
+fn devices() {
+    let pod = pod("devices", |config| config);
+    let fuse = Message::default().text(1, "/dev/mine").text(2, "/dev/fuse");
+    let open = ": <>/dev/mine && echo opened";
+    for (permissions, opened) in [("rwm", true), ("r", false)] {
+        let device = fuse.clone().text(3, permissions);
+        let container =
+            pod.container(permissions, &["sleep", "665"], &Message::default(), |config| {
+                config.message(8, &device)
+            });
+        gives(&container, "stat -c %t:%T /dev/mine", "a:e5");
+        assert_eq!(
+            exec(&container, open),
+            if opened { (0, "opened".into()) } else { (1, String::new()) }
+        );
+    }
+    pod.end();
+}
+
+fn stop() {
+    let pod = pod("stop", |config| config);
+    let deaf = ["sh", "-c", "trap '' TERM; touch /deaf; while :; do usleep 50000; done"];
+    let container = pod.container("deaf", &deaf, &Message::default(), |config| config);
+    gives(&container, "until [ -e /deaf ]; do usleep 20000; done", "");
+    let begin = std::time::Instant::now();
+    call("StopContainer", &id_only(&container).number(2, 1));
+    assert!(begin.elapsed().as_millis() >= 1000, "{:?}", begin.elapsed());
+    assert_eq!(ended(&container).0, 137);
+    pod.end();
+}
+
+/// The shim is the pod's, and of all its containers.
+fn shim_dies() {
+    let pod = pod("shimless", |config| config);
+    pod.container("shimless", &["sleep", "666"], &Message::default(), |config| config);
+    until_processes("sleep 666", 1);
+    let id = &pod.id;
+    sh(&format!(
+        "pid=$(pgrep -f '[c]ontainerd-shim.* -id {id} '); kill -KILL $pid; while [ -e /proc/$pid ]; do sleep 0.05; done"
+    ));
+    until_processes("sleep 666", 0);
+    pod.end();
+    until(&format!("! ls -d /run/containerd/runc/k8s.io/{id}"));
+    until(&format!("! grep {id} /proc/mounts"));
+    until(&format!("! find /sys/fs/cgroup -type d -path '*{id}*' | grep ."));
+}
+
 fn privileged() {
     let linux = Message::default().message(2, &Message::default().number(6, 1));
     let pod = pod("privileged", |config| config.message(8, &linux));
@@ -281,16 +368,14 @@ fn privileged() {
     pod.end();
 }
 
+/// The shim watches a moment after the start.
 fn oom() {
     let pod = pod("oom", |config| config);
     let limits = Message::default().number(4, 16 << 20);
-    let container = pod.container(
-        "oom",
-        &["tail", "/dev/zero"],
-        &Message::default().message(1, &limits),
-        |config| config,
-    );
-    assert_eq!(ended(&container).0, 137);
+    let command = ["sh", "-c", "sleep 1; exec tail /dev/zero"];
+    let linux = Message::default().message(1, &limits);
+    let container = pod.container("oom", &command, &linux, |config| config);
+    assert_eq!(ended(&container), (137, "OOMKilled".into()));
     pod.end();
 }
 

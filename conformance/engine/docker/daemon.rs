@@ -17,7 +17,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         scenario("nothing left: state, shims, mounts, cgroups", nothing_left)
             .may_fail_on("runc", "leaves the cgroups of a create that was killed")
             .may_fail_on("crun", "leaves the cgroups of a create that was killed")
-            .alone(),
+            .last(),
     ]
 }
 

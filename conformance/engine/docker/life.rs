@@ -1,7 +1,7 @@
 //! Running containers: terminals, exit codes, streams, signals, exec.
 
 use crate::section::{Scenario, scenario, skip};
-use crate::shell::{fails, gives, run, session, sh, until, until_within};
+use crate::shell::{fails, gives, run, session, sh, until, until_processes, until_within};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -37,10 +37,14 @@ fn interactive() {
     bash.until(&format!("{id}:/# "));
     bash.types("hostname; stty size\n");
     bash.until(&format!("{id}\r\n33 99\r\n"));
-    bash.types(
-        "ls -d /bin /etc /usr | paste -sd,; tty; ps -o pid= -p $$ | tr -d ' ' | sed s/^/pid/\n",
-    );
-    bash.until("/bin,/etc,/usr\r\n/dev/pts/0\r\npid1\r\n");
+    bash.until(&format!("{id}:/# "));
+    bash.types("ls /\n");
+    let listing = bash.until(&format!("{id}:/# "));
+    for directory in ["bin", "dev", "etc", "home", "proc", "root", "sys", "usr", "var"] {
+        assert!(listing.split_whitespace().any(|word| word == directory), "{listing}");
+    }
+    bash.types("tty; ps -o pid= -p $$ | tr -d ' ' | sed s/^/pid/\n");
+    bash.until("/dev/pts/0\r\npid1\r\n");
     bash.terminal.resize(44, 111);
     bash.types("until [ \"$(stty size)\" = '44 111' ]; do sleep 0.1; done; echo re''sized\n");
     bash.until("resized\r\n");
@@ -86,9 +90,12 @@ fn streams() {
     gives("docker wait streams", "0");
     gives("docker logs streams 2>/dev/null", "to out");
     gives("docker logs streams 2>&1 >/dev/null", "to err");
+    gives("docker logs --tail 1 streams 2>&1 | wc -l", "1");
+    sh("docker run -d --name follow bb sh -c 'for i in 1 2 3; do echo $i; usleep 100000; done'");
+    gives("docker logs -f follow", "1\n2\n3");
     gives("echo through | docker run --rm -i bb cat", "through");
     gives("head -c 1000000 /dev/zero | docker run --rm -i bb wc -c", "1000000");
-    sh("docker rm streams");
+    sh("docker rm streams follow");
 }
 
 fn pause() {
@@ -184,7 +191,15 @@ fn restart() {
     sh("docker run -d --name policy --restart on-failure:2 bb sh -c 'echo try; exit 1'");
     until("[ \"$(docker inspect -f '{{.RestartCount}} {{.State.Status}}' policy)\" = '2 exited' ]");
     gives("docker logs policy", "try\ntry\ntry");
-    sh("docker rm -f restart policy");
+    sh("docker run -d --name always --restart always bb sh -c 'echo try; exec sleep 614'");
+    until_processes("sleep 614", 1);
+    sh("kill -KILL $(docker inspect -f '{{.State.Pid}}' always)");
+    until(
+        "[ \"$(docker inspect -f '{{.RestartCount}} {{.State.Running}}' always)\" = '1 true' ] && [ $(docker logs always | wc -l) = 2 ]",
+    );
+    sh("docker stop -t 0 always");
+    gives("docker inspect -f '{{.State.Running}} {{.State.Restarting}}' always", "false false");
+    sh("docker rm -f restart policy always");
 }
 
 fn init() {

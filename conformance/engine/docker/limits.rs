@@ -6,6 +6,7 @@ use crate::shell::{fails, gives, run, sh, until, until_processes};
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("-m, --pids-limit, --cpus, --cpu-shares, --cpuset-cpus in the cgroup", files),
+        scenario("--cpus holds a busy loop back", cpus),
         scenario("a fork bomb stays under --pids-limit", fork_bomb),
         scenario("update of a running container", update),
         scenario("stop kills every descendant and removes the cgroup", descendants),
@@ -34,6 +35,13 @@ fn files() {
     gives("docker exec limits sh -c 'grep Cpus_allowed_list: /proc/self/status | cut -f2'", "0");
     gives("docker exec limits cat /sys/fs/cgroup/memory/memory.limit_in_bytes", "67108864");
     sh("docker rm -f limits");
+}
+
+fn cpus() {
+    sh("docker run -d --name busy --cpus 0.2 bb sh -c 'while :; do :; done'");
+    let throttled = "cat /sys/fs/cgroup/cpu/docker/$(docker inspect -f '{{.Id}}' busy)/cpu.stat";
+    until(&format!("{throttled} | grep -E 'nr_throttled [1-9]'"));
+    sh("docker rm -f busy");
 }
 
 fn fork_bomb() {

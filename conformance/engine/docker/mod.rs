@@ -9,6 +9,7 @@ mod network;
 mod privileges;
 mod storage;
 
+use crate::runtimes;
 use crate::section::Section;
 use crate::shell::{daemon, sh, until};
 
@@ -39,53 +40,16 @@ pub(crate) fn import_busybox() {
     );
 }
 
-/// dockerd asks for all capabilities for `--privileged`. Where this machine
-/// lacks CAP_SYS_RESOURCE, the runtime `privileged` takes it out. The runtime
-/// `dying` is killed soon after it begins the command that `dies-in` names.
 pub(crate) fn start_daemon(options: &str) {
-    sh(r#"
-        echo '{}' >$W/daemon.json
-        cat >$W/bin/privileged <<'END'
-#!/bin/bash
-bundle=. next=
-for word; do
-    case $next in
-    bundle) bundle=$word ;;
-    process) sed -i 's/"CAP_SYS_RESOURCE",//g' "$word" ;;
-    esac
-    next=
-    case $word in
-    --bundle) next=bundle ;;
-    --process) next=process ;;
-    create) created=yes ;;
-    esac
-done
-[[ -z ${created:-} ]] || sed -i 's/"CAP_SYS_RESOURCE",//g' "$bundle/config.json"
-exec /run/engines/runtime "$@"
-END
-        capsh=$(sed -n 's/^CapBnd:\t//p' /proc/self/status)
-        (( 0x$capsh >> 24 & 1 )) && printf '#!/bin/sh\nexec /run/engines/runtime "$@"\n' >$W/bin/privileged
-        cat >$W/bin/dying <<'END'
-#!/bin/bash
-for word; do
-    [[ $word != "$(cat /run/engines/dies-in)" ]] || {
-        /run/engines/runtime "$@" </dev/null >/dev/null 2>&1 & child=$!
-        sleep 0.0$((RANDOM % 3))$((RANDOM % 10))
-        kill -KILL $child
-        wait $child
-        exit 1
-    }
-done
-exec /run/engines/runtime "$@"
-END
-        chmod 755 $W/bin/privileged $W/bin/dying
-    "#);
+    runtimes::write();
     daemon(
         "dockerd",
         &format!(
-            "exec dockerd --config-file=$W/daemon.json --data-root $W/docker --exec-root /run/dk --pidfile /run/dockerd.pid \
+            "echo '{{}}' >$W/daemon.json; \
+             exec dockerd --config-file=$W/daemon.json --data-root $W/docker --exec-root /run/dk --pidfile /run/dockerd.pid \
              --host $DOCKER_HOST --storage-driver overlay2 --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /docker \
-             --add-runtime rt=$RT --add-runtime privileged=$W/bin/privileged --add-runtime dying=$W/bin/dying --default-runtime rt --live-restore {options}"
+             --add-runtime rt=$RT --add-runtime privileged=$W/bin/privileged --add-runtime dying=$W/bin/dying \
+             --add-runtime leaky=$W/bin/leaky --default-runtime rt --live-restore {options}"
         ),
     );
     until("docker version");

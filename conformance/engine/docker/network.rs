@@ -7,19 +7,19 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("-p, two containers both on port 80", two_on_one_port),
         scenario("two containers talk over docker0; veth; ports free again", bridge),
-        scenario("Apache in Debian behind -p 8082:80", apache),
+        scenario("Apache in Debian behind -p 8080:80", apache),
         scenario("user-defined network, name resolution, network connect", user_network),
         scenario("network none, host, container:", other_networks),
     ]
 }
 
 fn two_on_one_port() {
-    for (name, port) in [("web1", 8080), ("web2", 8081)] {
+    for (name, port) in [("web1", 8082), ("web2", 8081)] {
         sh(&format!(
             "docker run -d --name {name} -p {port}:80 bb sh -c 'echo I am {name} >/www/index.html; exec httpd -f -p 80 -h /www'"
         ));
     }
-    for (name, port) in [("web1", 8080), ("web2", 8081)] {
+    for (name, port) in [("web1", 8082), ("web2", 8081)] {
         until(&format!("[ \"$(curl -sm 2 http://127.0.0.1:{port}/)\" = 'I am {name}' ]"));
     }
     gives("docker port web2 | sed -n 1p", "80/tcp -> 0.0.0.0:8081");
@@ -38,8 +38,8 @@ fn bridge() {
 }
 
 fn apache() {
-    sh("docker run -d --name apache -p 8082:80 debian apachectl -D FOREGROUND");
-    until("curl -sm 2 http://127.0.0.1:8082/ | grep 'Apache2 Debian Default Page'");
+    sh("docker run -d --name apache -p 8080:80 debian apachectl -D FOREGROUND");
+    until("curl -sm 2 http://127.0.0.1:8080/ | grep 'Apache2 Debian Default Page'");
     sh("docker top apache | grep www-data");
     sh("docker stop -t 5 apache; docker rm apache");
 }

@@ -7,7 +7,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("pods", pods),
         scenario("generate kube, play kube", kube),
-        scenario("nothing left", nothing_left).alone(),
+        scenario("nothing left", nothing_left).last(),
     ]
 }
 
