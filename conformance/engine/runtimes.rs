@@ -35,7 +35,7 @@ END
 for word; do
     [[ $word != "$(cat /run/engines/dies-in)" ]] || {
         /run/engines/runtime "$@" </dev/null >/dev/null 2>&1 & child=$!
-        sleep 0.0$((RANDOM % 3))$((RANDOM % 10))
+        sleep 0.0$((RANDOM % 2 * (RANDOM % 3)))$((RANDOM % 10))
         kill -KILL $child
         wait $child
         exit 1

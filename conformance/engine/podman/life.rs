@@ -16,7 +16,6 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         scenario("--rootfs with an overlay", rootfs),
         scenario("mount propagation", propagation),
         scenario("checkpoint", checkpoint),
-        scenario("kill -9 of conmon: the container goes on, and is cleaned up", conmon_dies),
     ]
 }
 
@@ -163,20 +162,4 @@ fn checkpoint() {
     sh(
         "podman run -d --name checkpoint bb sleep 600; podman container checkpoint checkpoint; podman container restore checkpoint; podman rm -f -t 0 checkpoint",
     );
-}
-
-/// The container goes on. Podman 4.3 then calls `kill` but never `delete`, so
-/// the runtime keeps what it knows, and its own `delete` takes all away.
-fn conmon_dies() {
-    let id = sh("podman run -d --name orphan bb sleep 623");
-    until_processes("sleep 623", 1);
-    sh(
-        "pid=$(podman inspect -f '{{.State.ConmonPid}}' orphan); kill -KILL $pid; while [ -e /proc/$pid ]; do sleep 0.05; done",
-    );
-    gives("podman exec orphan echo goes on", "goes on");
-    sh("podman rm -f -t 0 orphan");
-    until_processes("sleep 623", 0);
-    until(&format!("! grep {id} /proc/mounts"));
-    sh(&format!("$RT delete --force {id}"));
-    gives(&format!("$RT list -q | grep {id} || find /sys/fs/cgroup -name '*{id}*'"), "");
 }

@@ -1,5 +1,6 @@
 //! Podman and conmon, as root.
 
+mod deaths;
 mod life;
 mod pods;
 mod privileges;
@@ -8,7 +9,8 @@ use crate::section::Section;
 use crate::shell::sh;
 
 pub(crate) fn section() -> Section {
-    let scenarios = [life::scenarios(), privileges::scenarios(), pods::scenarios()];
+    let scenarios =
+        [life::scenarios(), privileges::scenarios(), deaths::scenarios(), pods::scenarios()];
     Section { name: "podman", start, scenarios: scenarios.concat() }
 }
 
