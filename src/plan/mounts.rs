@@ -241,12 +241,10 @@ fn kind(
         return filesystem(index, mount, fstype, folded).map(Kind::Remount);
     }
     if folded.bind.is_some() || fstype == "bind" {
+        // As mount(8) does: the file system is there, and has its own.
         if !folded.data.is_empty() {
-            let rule = format!(
-                "bind mounts cannot have any filesystem-specific options applied: {}",
-                folded.data.join(",")
-            );
-            return Err(Error::config(field("options"), rule));
+            let (field, data) = (field("options"), folded.data.join(","));
+            log::warn!("ignoring {data} of {field}: a bind mount has no options of a file system");
         }
         let source = mount.source.as_deref().filter(|s| !s.is_empty());
         let source =
@@ -379,16 +377,6 @@ mod tests {
         let Kind::Bind(bind) = m.kind else { panic!("{m:?}") };
         assert_eq!(bind.source.to_str(), Ok("/b/src"));
         assert!(bind.recursive);
-    }
-
-    #[test]
-    fn data_on_a_bind_mount_is_refused() {
-        let e = plan(2, &mount("bind", &["bind", "size=1"]), "/b", &CgroupView::None, false)
-            .unwrap_err();
-        assert!(
-            e.to_string().starts_with("config.json: mounts[2].options: bind mounts cannot have"),
-            "{e}"
-        );
     }
 
     #[test]
