@@ -1,8 +1,10 @@
 //! config-linux.md#control-groups, as far as it needs no limits.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::user_namespaces::mapped;
 use crate::support::mountinfo;
 use crate::support::needs::needs;
 use crate::support::wait::alive;
@@ -16,6 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("G1", a_path_cannot_climb_out),
         test!("G2", a_path_that_is_no_string_is_refused).fails_on("crun", "ignores it"),
         test!("G3", a_cgroup_that_is_there_and_empty_is_used),
+        test!("G4", the_cgroup_belongs_to_the_host_where_the_container_may_not_write),
         test!("cgroups", init_is_in_its_cgroup_before_start),
         test!("cgroups", the_cgroup_is_removed_with_the_container),
         test!("cgroups", cgroups_made_below_it_are_removed_too),
@@ -128,6 +131,32 @@ fn a_cgroup_that_is_there_and_empty_is_used(case: &Case) {
     }
     bundle.create().ok();
     assert!(directories(bundle.pid()).iter().all(|directory| directory.ends_with(&bundle.id)));
+}
+
+/// "SHOULD NOT change the ownership of container cgroups" of v1, without a
+/// cgroup namespace, and where the mount is read-only.
+fn the_cgroup_belongs_to_the_host_where_the_container_may_not_write(case: &Case) {
+    let v2 = Path::new("/sys/fs/cgroup/cgroup.procs").exists();
+    let writable = ["nosuid", "noexec", "nodev"];
+    for (own_namespace, options) in [(true, &["ro"][..]), (false, &writable), (true, &writable)] {
+        if v2 && own_namespace && options == writable {
+            // Here it may.
+            continue;
+        }
+        let mut bundle = mapped(case.bundle()).without_mount("/sys/fs/cgroup");
+        bundle = bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", options);
+        if own_namespace {
+            bundle = bundle.namespace("cgroup");
+        }
+        bundle.create().ok();
+        for directory in directories(bundle.pid()) {
+            let files = ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+            for path in files.map(|name| directory.join(name)).iter().filter(|path| path.exists()) {
+                assert_eq!(fs::metadata(path).unwrap().uid(), 0, "{}", path.display());
+            }
+        }
+        bundle.delete_force().ok();
+    }
 }
 
 /// What the program starts is in there, too.

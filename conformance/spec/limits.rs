@@ -27,6 +27,12 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("G6", what_only_v1_has_fails_on_v2)
             .needs(needs![cgroup2])
             .may_fail_on("crun", "ignores it"),
+        test!("G6", what_v1_has_is_converted_for_v2).needs(needs![
+            cgroup2,
+            controller("memory"),
+            controller("pids"),
+            controller("cpu")
+        ]),
         test!("G7", a_device_without_weights_is_refused)
             .may_fail_on("runc 1.1", "ignores it")
             .may_fail_on("crun", "ignores it"),
@@ -196,12 +202,31 @@ fn what_only_v1_has_fails_on_v2(case: &Case) {
     case.leaves_nothing();
 }
 
+/// config-linux.md, table of conversions: swap is told apart from memory, and
+/// "no limit" has another word.
+fn what_v1_has_is_converted_for_v2(case: &Case) {
+    let resources = json!({"memory": {"limit": 32 << 20, "swap": 48 << 20, "reservation": 16 << 20},
+        "pids": {"limit": -1}, "cpu": {"quota": 50000, "period": 100_000}});
+    let bundle = limited(case, resources);
+    bundle.create().ok();
+    for (name, held) in [
+        ("memory.max", "33554432"),
+        ("memory.swap.max", "16777216"),
+        ("memory.low", "16777216"),
+        ("pids.max", "max"),
+        ("cpu.max", "50000 100000"),
+    ] {
+        assert_eq!(fs::read_to_string(file(&bundle, "", "", name)).unwrap().trim(), held, "{name}");
+    }
+}
+
 /// "You MUST specify at least one of weight or leafWeight".
 fn a_device_without_weights_is_refused(case: &Case) {
     limited(case, json!({"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}}))
         .create()
         .fails();
-    limited(case, json!({"rdma": {"mlx5_0": {}}})).create().fails();
+    let output = limited(case, json!({"rdma": {"mlx5_0": {}}})).create().fails();
+    output.says("rdma[\"mlx5_0\"]: must have hcaHandles or hcaObjects");
     case.leaves_nothing();
 }
 

@@ -33,6 +33,9 @@ pub(crate) fn tests() -> Vec<Test> {
             .fails_on("runc 1.1", "knows none")
             .may_fail_on("crun 1.8", "takes them by options"),
         test!("C10", mappings_of_a_mount_come_in_pairs).needs(needs![minke()]),
+        test!("C11", an_id_mapped_mount_without_ids_to_map_is_refused)
+            .fails_on("runc 1.1", "knows none")
+            .may_fail_on("crun 1.8", "ignores it"),
         test!("D2", devices_are_those_of_the_host),
         test!("2.2", a_volume_that_only_root_can_reach_is_there),
         test!("2.2", a_rootfs_that_only_root_can_reach_is_there)
@@ -238,6 +241,15 @@ fn mappings_of_a_mount_come_in_pairs(case: &Case) {
     ] {
         let output = case.bundle().push("/mounts", mount).create().fails();
         output.says(&format!("config.json: {words}"));
+        case.leaves_nothing();
+    }
+}
+
+/// "If idmap is specified … and the container does not have a user namespace",
+/// nor the mount mappings of its own.
+fn an_id_mapped_mount_without_ids_to_map_is_refused(case: &Case) {
+    for option in ["idmap", "ridmap"] {
+        case.bundle().bind(&case.dir, "/tmp", &["rbind", option]).create().fails();
         case.leaves_nothing();
     }
 }

@@ -11,19 +11,22 @@ use crate::support::{Bundle, Case, Test, Value, json, test};
 
 pub(super) fn tests() -> Vec<Test> {
     vec![
-        test!("S2", an_agent_answers).needs(needs![minke]),
-        test!("S5", an_agent_is_told_of_the_container).needs(needs![minke]),
+        test!("S2", an_agent_answers)
+            .may_fail_on("runc", "makes the call itself before the agent is told"),
+        test!("S5", an_agent_is_told_of_the_container).may_fail_on("crun 1.8", "tells it in start"),
         test!("seccomp", an_agent_adds_a_descriptor).needs(needs![minke]),
         test!("seccomp", a_call_whose_agent_is_gone_does_not_exist).needs(needs![minke]),
         test!("seccomp", an_agent_answers_calls_of_init_too).needs(needs![minke]),
         test!("seccomp", wait_killable_is_for_agents).needs(needs![minke]),
-        test!("S2", an_agent_that_is_not_there_is_an_error).needs(needs![minke]),
-        test!("S2", an_agent_that_is_no_stream_is_an_error).needs(needs![minke]),
+        test!("S2", an_agent_that_is_not_there_is_an_error),
+        test!("S2", an_agent_that_is_no_stream_is_an_error),
         test!("S2", an_agent_that_closes_at_once_leaves_nothing).needs(needs![minke]),
-        test!("S3", metadata_without_a_path_is_refused).needs(needs![minke]),
+        test!("S3", metadata_without_a_path_is_refused)
+            .fails_on("runc", "does not check")
+            .may_fail_on("crun", "does not check"),
         test!("seccomp", notify_is_refused_where_it_would_deadlock).needs(needs![minke]),
         test!("seccomp", an_agent_answers_for_exec).needs(needs![minke]),
-        test!("S2", a_path_is_ignored_without_notify),
+        test!("S2", a_path_is_ignored_without_notify).may_fail_on("crun 1.8", "wants to connect"),
     ]
 }
 
@@ -139,13 +142,13 @@ fn an_agent_that_is_not_there_is_an_error(case: &Case) {
         let mut profile = notify(case, &["getppid"]);
         profile["listenerPath"] = json!(path);
         let bundle = probing(case, &profile, &["once", "110"]);
-        bundle.create().fails().tells("failed to connect with seccomp agent");
+        bundle.create().fails().says("failed to connect with seccomp agent");
         case.leaves_nothing();
     }
     // Somebody was there.
     drop(UnixListener::bind(case.path("agent")).unwrap());
     let bundle = probing(case, &notify(case, &["getppid"]), &["once", "110"]);
-    bundle.create().fails().tells("failed to connect with seccomp agent");
+    bundle.create().fails().says("failed to connect with seccomp agent");
     case.leaves_nothing();
 }
 
@@ -153,8 +156,12 @@ fn an_agent_that_is_not_there_is_an_error(case: &Case) {
 fn an_agent_that_is_no_stream_is_an_error(case: &Case) {
     let _datagrams = std::os::unix::net::UnixDatagram::bind(case.path("agent")).unwrap();
     let bundle = probing(case, &notify(case, &["getppid"]), &["once", "110"]);
-    bundle.create().fails().tells("linux.seccomp.listenerPath");
+    bundle.create().fails().says(&path_of(case));
     case.leaves_nothing();
+}
+
+fn path_of(case: &Case) -> String {
+    case.path("agent").display().to_string()
 }
 
 /// It may be told or not; a container that is there has no such call.
