@@ -9,8 +9,6 @@
 //! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#allowed-device-list>
 //! <https://docs.kernel.org/admin-guide/cgroup-v1/devices.html>
 
-#![allow(dead_code)]
-
 use std::fmt;
 use std::ops::RangeInclusive;
 

@@ -7,8 +7,6 @@
 //! Values are converted, and files come in an order, as engines know them
 //! from runc.
 
-#![allow(dead_code)]
-
 mod check;
 mod v1;
 mod v2;
@@ -17,8 +15,7 @@ use std::borrow::Cow;
 
 use crate::spec::{Cpu, Memory, Resources};
 
-#[allow(unused_imports, reason = "until the managers use them")]
-pub(crate) use {v1::v1, v2::v2, v2::weight_of_shares};
+pub(crate) use {v1::v1, v2::v2};
 
 /// One write into a file of a cgroup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,18 +49,6 @@ pub(crate) enum Missing {
     Ignored,
     /// The limit is set by this file.
     Instead { file: &'static str, value: String },
-}
-
-/// The controllers that must be enabled for the writes, each once. These are
-/// names for `cgroup.subtree_control` if the writes are those of v2.
-pub(crate) fn controllers<'a>(writes: &[Write<'a>]) -> Vec<&'a str> {
-    let mut names: Vec<&str> = Vec::new();
-    for write in writes {
-        if write.controller != "cgroup" && !names.contains(&write.controller) {
-            names.push(write.controller);
-        }
-    }
-    names
 }
 
 /// The fields that have no effect on any kernel of today and are accepted

@@ -1,6 +1,7 @@
 //! Values are the kernel's documentation's and runc's, cited where they are;
 //! none is what this code gave.
 
+use super::v2::weight_of_shares;
 use super::*;
 use crate::cgroup::devices::Ruleset;
 
@@ -337,8 +338,15 @@ fn unified_is_written_line_by_line_and_last() {
     );
     let resources = read(json);
     let writes = v2(&resources, "r").unwrap();
-    assert_eq!(controllers(&writes), ["pids", "cpuset", "hugetlb", "io", "new"]);
+    assert_eq!(controllers(&writes), ["pids", "cgroup", "cpuset", "hugetlb", "io", "new"]);
     assert_eq!(writes[4].field, r#"r.unified["io.max"]"#);
+}
+
+/// The controllers of the writes, each once.
+fn controllers<'a>(writes: &[Write<'a>]) -> Vec<&'a str> {
+    let mut names: Vec<&str> = writes.iter().map(|write| write.controller).collect();
+    names.dedup();
+    names
 }
 
 /// The order in which runc sets them.
