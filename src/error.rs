@@ -91,6 +91,15 @@ impl Error {
         }
     }
 
+    /// The same about a document that is the caller's, not a file called
+    /// `config.json`.
+    pub(crate) fn without_file(self) -> Self {
+        match self {
+            Self::Config { field, rule } => Self::Broken { what: field, why: rule },
+            other => other,
+        }
+    }
+
     /// A stable name for this kind of failure, for the JSON log.
     pub(crate) fn code(&self) -> &'static str {
         match self {

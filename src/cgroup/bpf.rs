@@ -9,8 +9,6 @@
 //!
 //! <https://docs.kernel.org/admin-guide/cgroup-v2.html#device-controller>
 
-#![allow(dead_code)]
-
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::error::{Doing, Result};
@@ -18,6 +16,7 @@ use crate::sys;
 use crate::sys::Errno;
 use crate::sys::bpf::Insn;
 
+use super::change::Planned;
 use super::devices::{Access, Exception, Kind, Ruleset};
 
 /// `BPF_DEVCG_DEV_*`.
@@ -208,6 +207,22 @@ pub(crate) fn replace(cgroup: impl AsFd, rules: &Ruleset) -> Result<()> {
         sys::bpf::detach_device_program(cgroup, old)
             .doing(|| "bpf: detach the old device program from the cgroup")
     })
+}
+
+/// What [`replace`] would do: the programs that are attached now, the rules,
+/// and the program that stands for them.
+pub(super) fn foresee(cgroup: impl AsFd, rules: &Ruleset) -> Result<Planned> {
+    let old = sys::bpf::device_program_ids(cgroup)
+        .doing(|| "bpf: list the device programs of the cgroup")?;
+    let held = match assemble(rules).len() {
+        _ if rules.allows_all() && old.is_empty() => String::new(),
+        length => format!("a program of {length} instructions"),
+    };
+    let old: Vec<String> = old.iter().map(|id| format!("program {id}")).collect();
+    let verb = |file: &'static str| file.trim_start_matches("devices.");
+    let new = rules.v1_lines().into_iter().map(|line| format!("{} {}", verb(line.file), line.rule));
+    let new = new.collect::<Vec<_>>().join(", ");
+    Ok(Planned { file: "bpf:device".to_owned(), old: old.join(", "), new, held })
 }
 
 fn attach_program(cgroup: impl AsFd, program: &OwnedFd) -> Result<()> {

@@ -43,13 +43,12 @@ impl Cgroups {
             planned.push(held::foresee(directory, write)?);
         }
         if let Some(rules) = rules {
-            let lines = rules.v1_lines();
-            planned.extend(lines.into_iter().map(|line| Planned {
-                file: line.file.to_owned(),
-                old: String::new(),
-                new: line.rule.clone(),
-                held: line.rule,
-            }));
+            let cgroup = self.devices(&directories)?;
+            planned.extend(if self.is_unified() {
+                vec![bpf::foresee(cgroup, &rules)?]
+            } else {
+                limits::foresee_devices(cgroup, &rules)?
+            });
         }
         Ok(planned)
     }
@@ -70,7 +69,7 @@ impl Cgroups {
         let writes = self.writes(resources)?;
         let before: Vec<Before> = writes.iter().filter_map(|w| before(directory, w)).collect();
         let changed = limits::apply(directory, &writes, false)
-            .and_then(|()| rules.map_or(Ok(()), |rules| self.change_devices(directory, &rules)))
+            .and_then(|()| rules.map_or(Ok(()), |rules| self.change_devices(&directories, &rules)))
             // Last, as it cannot be put back: what it would set again is set.
             .and_then(|()| self.unit.as_ref().map_or(Ok(()), |unit| unit.set(&writes)));
         if changed.is_err() {
@@ -85,26 +84,27 @@ impl Cgroups {
         } else {
             translate::v1(resources, None, FIELD)
         };
-        let mut writes = writes.map_err(of_no_file)?;
+        let mut writes = writes.map_err(Error::without_file)?;
         if self.unit.is_some() {
             systemd::round(&mut writes);
         }
         Ok(writes)
     }
 
-    fn change_devices<'d>(
-        &self,
-        directory: impl Fn(&str) -> Option<BorrowedFd<'d>>,
-        rules: &Ruleset,
-    ) -> Result<()> {
-        match directory("devices") {
-            Some(cgroup) if self.is_unified() => bpf::replace(cgroup, rules),
-            Some(cgroup) => limits::change_devices(cgroup, rules, &format!("{FIELD}.devices")),
-            None => Err(Error::Broken {
-                what: "cannot set devices limit".to_owned(),
-                why: "container could not join or create cgroup".to_owned(),
-            }),
+    fn change_devices(&self, directories: &[OwnedFd], rules: &Ruleset) -> Result<()> {
+        let cgroup = self.devices(directories)?;
+        if self.is_unified() {
+            return bpf::replace(cgroup, rules);
         }
+        limits::change_devices(cgroup, rules, &format!("{FIELD}.devices"))
+    }
+
+    /// The directory that holds the device rules.
+    fn devices<'d>(&self, directories: &'d [OwnedFd]) -> Result<BorrowedFd<'d>> {
+        self.directory(directories, "devices").ok_or_else(|| Error::Broken {
+            what: "cannot set devices limit".to_owned(),
+            why: "container could not join or create cgroup".to_owned(),
+        })
     }
 
     /// The directories, open, in the order of the groups.
@@ -129,15 +129,7 @@ impl Cgroups {
 
 fn rules(resources: &Resources, devices: bool) -> Result<Option<Ruleset>> {
     let rules = devices.then(|| Ruleset::new(&resources.devices, &format!("{FIELD}.devices")));
-    rules.transpose().map_err(of_no_file)
-}
-
-/// The document is the caller's, not a file called `config.json`.
-fn of_no_file(error: Error) -> Error {
-    match error {
-        Error::Config { field, rule } => Error::Broken { what: field, why: rule },
-        other => other,
-    }
+    rules.transpose().map_err(Error::without_file)
 }
 
 /// What a file held before it is written.

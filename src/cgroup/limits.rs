@@ -8,6 +8,7 @@ use crate::sys;
 use crate::sys::fs::{Mode, OFlags};
 use crate::sys::{Errno, fs, io};
 
+use super::change::Planned;
 use super::devices::Ruleset;
 use super::translate::{Missing, Write};
 
@@ -70,14 +71,35 @@ pub(super) fn held_file(
 /// Changes the device rules of a v1 cgroup that has processes: nothing that
 /// both the old rules and the new allow is denied meanwhile, if that can be.
 pub(crate) fn change_devices(dir: BorrowedFd<'_>, rules: &Ruleset, field: &str) -> Result<()> {
-    let list = read(dir, "devices.list").doing(|| format!("read {}", name(dir, "devices.list")))?;
-    let old = Ruleset::from_v1_list(&list)?;
+    let (old, _) = devices(dir)?;
     let go = |from: &Ruleset, to: &Ruleset| {
         from.v1_transition(to).into_iter().try_for_each(|line| {
             write(dir, line.file, &line.rule).doing(|| told(dir, line.file, &line.rule, field))
         })
     };
     go(&old, rules).inspect_err(|_| drop(go(rules, &old)))
+}
+
+/// What [`change_devices`] would write, each line with what is in force of it
+/// before and after.
+pub(super) fn foresee_devices(dir: BorrowedFd<'_>, rules: &Ruleset) -> Result<Vec<Planned>> {
+    let (old, list) = devices(dir)?;
+    let planned = old.v1_transition(rules).into_iter().map(|line| {
+        let old = match line.rule.as_str() {
+            "a" => list.trim().replace('\n', ", "),
+            _ if line.file == "devices.deny" => line.rule.clone(),
+            _ => String::new(),
+        };
+        let held = if line.file == "devices.deny" { String::new() } else { line.rule.clone() };
+        Planned { file: line.file.to_owned(), old, new: line.rule, held }
+    });
+    Ok(planned.collect())
+}
+
+/// The device rules that a v1 cgroup has, and the file that says so.
+fn devices(dir: BorrowedFd<'_>) -> Result<(Ruleset, String)> {
+    let list = read(dir, "devices.list").doing(|| format!("read {}", name(dir, "devices.list")))?;
+    Ok((Ruleset::from_v1_list(&list)?, list))
 }
 
 /// Does the writes, and again those that the kernel finds invalid before the
@@ -139,7 +161,7 @@ fn explain(dir: BorrowedFd<'_>, limit: &Write<'_>, file: &str, value: &str, errn
         Errno::BUSY if file == "memory.limit_in_bytes" => memory_in_use(dir, value),
         _ => None,
     };
-    match (why, cpuset_above(dir, file)) {
+    match (why, above(dir, file)) {
         (Some(why), _) => Error::Broken { what, why },
         (None, Some(above)) => {
             Error::os(format!("{what}, where the cgroup above has {above}"), errno)
@@ -169,9 +191,10 @@ fn memory_in_use(dir: BorrowedFd<'_>, value: &str) -> Option<String> {
     ))
 }
 
-/// Of a file of a cpuset: what the cgroup above leaves to choose from.
-fn cpuset_above(dir: BorrowedFd<'_>, file: &str) -> Option<String> {
+/// What the cgroup above leaves to choose from.
+fn above(dir: BorrowedFd<'_>, file: &str) -> Option<String> {
     let (v2, v1) = match file {
+        "cpu.rt_runtime_us" => ("../cpu.rt_runtime_us", "../cpu.rt_runtime_us"),
         "cpuset.cpus" | "cpus" => ("../cpuset.cpus.effective", "../cpuset.effective_cpus"),
         "cpuset.mems" | "mems" => ("../cpuset.mems.effective", "../cpuset.effective_mems"),
         _ => return None,
