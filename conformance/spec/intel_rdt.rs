@@ -5,7 +5,7 @@
 
 use crate::support::command::Output;
 use crate::support::needs::{Need, needs};
-use crate::support::{Bundle, Case, Test, Value, json, test};
+use crate::support::{Bundle, Case, Test, Value, json, runtime, test};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -18,6 +18,9 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("R6", the_schemata_are_written_in_their_order).needs(needs()),
         test!("R7", a_monitoring_group_is_made_and_removed).needs(needs()),
         test!("R8", the_default_class_is_the_root).needs(needs()),
+        test!("1.5", update_writes_other_schemata).needs(needs()),
+        test!("1.5", a_dry_run_shows_the_schemata).needs(needs()),
+        test!("1.5", update_of_schemata_fails_whole).needs(needs()),
         test!("bad", a_class_or_schema_that_cannot_be_is_refused).needs(needs()),
     ]
 }
@@ -31,14 +34,27 @@ const TMPFS: &str = "mount -t tmpfs resctrl $R";
 /// Runs `command` where `mount` has been mounted at `$R` as resctrl, and
 /// `before` was run; afterwards `after`.
 fn run(bundle: &Bundle<'_>, mount: &str, before: &str, after: &str) -> Output {
+    run_command(bundle, "run", mount, before, after)
+}
+
+fn run_command(
+    bundle: &Bundle<'_>,
+    command: &str,
+    mount: &str,
+    before: &str,
+    after: &str,
+) -> Output {
     let root = bundle.case.path("resctrl");
     std::fs::create_dir_all(&root).unwrap();
     let script = format!(
         r#"R={}; {mount} || exit 9
-        {before}
-        (   cat /proc/self/mountinfo > $R.mountinfo
+        with_resctrl() {{
+            cat /proc/self/mountinfo > $R.mountinfo
             echo "999 1 0:99 / $R rw - resctrl resctrl rw" >> $R.mountinfo
-            exec sh -c 'mount --bind "$0" /proc/$$/mountinfo && exec "$@"' $R.mountinfo "$@" )
+            sh -c 'mount --bind "$0" /proc/$$/mountinfo && exec "$@"' $R.mountinfo "$@"
+        }}
+        {before}
+        with_resctrl "$@"
         code=$?
         {after}
         umount $R
@@ -46,7 +62,61 @@ fn run(bundle: &Bundle<'_>, mount: &str, before: &str, after: &str) -> Output {
         root.display()
     );
     let wrapper = ["unshare", "--mount", "sh", "-c", &script, "sh"];
-    bundle.settle(bundle.launch("run", &[]).through(wrapper).run())
+    bundle.settle(bundle.launch(command, &[]).through(wrapper).run())
+}
+
+/// What `update` with `options` says to a container whose configuration has
+/// `rdt`, and the schemata of its class `gold` then.
+fn updated(case: &Case, rdt: Option<Value>, options: &str) -> String {
+    let mut bundle = case.bundle().sh("exec sleep 1000 >/dev/null 2>&1");
+    if let Some(rdt) = rdt {
+        bundle = bundle.set("/linux/intelRdt", rdt);
+    }
+    let before = "mkdir -p $R/gold $R/info/L3 $R/info/MB
+        printf '    L3:0=7f0;1=01f\nMB:0= 20;1= 70\n' > $R/gold/schemata";
+    let minke = format!("{} --root {}", runtime::PATH.display(), case.root().display());
+    let after = format!(
+        "with_resctrl {minke} update {options} {} 2>&1; cat $R/gold/schemata; {minke} delete -f {0}",
+        bundle.id
+    );
+    let output = run_command(&bundle, "create", TMPFS, before, &after).ok();
+    case.leaves_nothing();
+    output.stdout
+}
+
+/// What is not given is not written; the kernel then keeps it.
+fn update_writes_other_schemata(case: &Case) {
+    let gold = || Some(json!({"closID": "gold"}));
+    let l3 = "--l3-cache-schema 'L3:0=ff;1=1f'";
+    assert_eq!(updated(case, gold(), l3), "L3:0=ff;1=1f\n");
+    assert_eq!(updated(case, gold(), "--mem-bw-schema MB:0=50"), "MB:0=50\n");
+    let both = format!("--mem-bw-schema MB:0=50 {l3}");
+    assert_eq!(updated(case, gold(), &both), "L3:0=ff;1=1f\nMB:0=50\n");
+}
+
+/// File, old, new, and nothing is written.
+fn a_dry_run_shows_the_schemata(case: &Case) {
+    let gold = json!({"closID": "gold"});
+    let shown = updated(case, Some(gold), "--dry-run --mem-bw-schema 'MB:0=50;1=70'");
+    let row = shown.lines().find(|line| line.starts_with("schemata ")).unwrap_or(&shown);
+    let words: Vec<_> = row.split_whitespace().collect();
+    assert_eq!(words[1..], ["MB:0=", "20;1=", "70", "MB:0=50;1=70", "MB:0=50;1=70"], "{shown}");
+    assert!(shown.ends_with("L3:0=7f0;1=01f\nMB:0= 20;1= 70\n"), "{shown}");
+}
+
+/// runc's words; and where limits fail, the schemata are the old ones.
+fn update_of_schemata_fails_whole(case: &Case) {
+    let gold = || Some(json!({"closID": "gold"}));
+    let said = updated(case, None, "--l3-cache-schema L3:0=f");
+    assert!(
+        said.contains("updating a non-existent Intel RDT configuration is not supported"),
+        "{said}"
+    );
+    let said = updated(case, gold(), "--mem-bw-schema L3:0=f");
+    assert!(said.ends_with("    L3:0=7f0;1=01f\nMB:0= 20;1= 70\n"), "{said}");
+    // The stand-in for the kernel's file keeps what is written last.
+    let said = updated(case, gold(), "--l3-cache-schema L3:0=f --cpuset-cpus 4000");
+    assert!(said.ends_with("L3:0=7f0;1=01f\n") && said.contains("cpuset.cpus"), "{said}");
 }
 
 fn with(case: &Case, rdt: Value) -> Bundle<'_> {

@@ -17,13 +17,11 @@ pub(super) fn run(global: &Global, matches: &Matches) -> Result<u8> {
         Some(path) => read(path)?,
         None => from_options(matches)?,
     };
-    let text = |flag: &str| matches.text(flag).map(str::to_owned);
-    let change = Change {
-        resources,
-        l3_cache_schema: text("l3-cache-schema"),
-        mem_bw_schema: text("mem-bw-schema"),
-        dry_run: matches.flag("dry-run"),
-    };
+    let schemata =
+        [("l3-cache-schema", "l3CacheSchema"), ("mem-bw-schema", "memBwSchema")].into_iter();
+    let schemata = schemata.filter_map(|(flag, field)| Some((field, matches.text(flag)?.into())));
+    let change =
+        Change { resources, schemata: schemata.collect(), dry_run: matches.flag("dry-run") };
     let dry_run = change.dry_run;
     let planned = update(&store(global), matches.arg(0), change)?;
     if dry_run {

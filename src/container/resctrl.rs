@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Planned;
 use crate::error::{Error, Result};
 use crate::spec::IntelRdt;
 use crate::sys::Errno;
@@ -39,8 +40,7 @@ pub(super) fn locate(config: Option<&IntelRdt>, id: &str) -> Result<Option<Group
             log::warn!("ignoring linux.intelRdt.{name}: enableMonitoring has taken its place");
         }
     }
-    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let root = mount_point(&mountinfo).ok_or_else(|| {
+    let root = root().ok_or_else(|| {
         Error::config(
             "linux.intelRdt",
             "intelRdt is specified in config, but Intel RDT is not enabled: no resctrl is mounted",
@@ -97,6 +97,15 @@ fn check(config: &IntelRdt) -> Result<()> {
     }
 }
 
+/// A change of the schemata of a container that is there.
+#[derive(Debug)]
+pub(super) struct Schemata<'c> {
+    group: &'c Group,
+    path: PathBuf,
+    /// What is to be written, and what the file has of it.
+    lines: Vec<(&'c str, String)>,
+}
+
 /// What is written to `schemata`, in the spec's order.
 fn lines(config: &IntelRdt) -> impl Iterator<Item = &str> {
     let named = config.l3_cache_schema.iter().chain(&config.mem_bw_schema);
@@ -135,6 +144,15 @@ fn entries(text: &str) -> BTreeMap<(&str, &str), String> {
     entries
 }
 
+fn root() -> Option<PathBuf> {
+    mount_point(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+/// Whether the machine can divide the resource, `L3` or `MB`.
+pub(super) fn has(resource: &str) -> bool {
+    root().is_some_and(|root| root.join("info").join(resource).is_dir())
+}
+
 /// The first file system of type `resctrl`; proc(5) tells of the format.
 fn mount_point(mountinfo: &str) -> Option<PathBuf> {
     let resctrl = |line: &&str| {
@@ -161,6 +179,26 @@ impl Group {
         fs::write(&path, schemata.concat()).map_err(|e| {
             self.refused(format!("config.json: linux.intelRdt: write {schemata:?} to {path:?}"), &e)
         })
+    }
+
+    /// Checks other schemata for the class, and looks up those it has.
+    pub(super) fn change<'c>(&'c self, lines: &'c [(&str, String)]) -> Result<Schemata<'c>> {
+        let of = |field| lines.iter().find(|(name, _)| *name == field);
+        let text = |field| of(field).map(|(_, line)| line.clone());
+        check(&IntelRdt {
+            l3_cache_schema: text("l3CacheSchema"),
+            mem_bw_schema: text("memBwSchema"),
+            ..IntelRdt::default()
+        })
+        .map_err(Error::without_file)?;
+        let path = self.class.join("schemata");
+        let text = fs::read_to_string(&path).map_err(|e| failed(format!("read {path:?}"), &e))?;
+        let resource = |line: &str| line.split(':').next().map(|name| name.trim().to_owned());
+        let old = |line| text.lines().find(|own| resource(own) == resource(line));
+        let line = |(_, line): &'c (&str, String)| {
+            (line.as_str(), old(line).unwrap_or_default().trim().to_owned())
+        };
+        Ok(Schemata { lines: lines.iter().map(line).collect(), group: self, path })
     }
 
     /// Puts process `pid` into the group.
@@ -200,6 +238,38 @@ impl Group {
         match status.ok().as_deref().map(str::trim).filter(|status| !status.is_empty()) {
             Some(status) => failed(format!("{doing} (last_cmd_status: {status})"), error),
             None => failed(doing, error),
+        }
+    }
+}
+
+impl Schemata<'_> {
+    /// What [`Self::set`] would do.
+    pub(super) fn foresee(&self) -> impl Iterator<Item = Planned> {
+        let file = || "schemata".to_owned();
+        self.lines.iter().map(move |(new, old)| Planned {
+            file: file(),
+            old: old.clone(),
+            new: (*new).to_owned(),
+            held: (*new).to_owned(),
+        })
+    }
+
+    /// Writes them; those that were there are back if the kernel refuses one.
+    pub(super) fn set(&self) -> Result<()> {
+        let lines: Vec<_> = self.lines.iter().map(|(new, _)| format!("{new}\n")).collect();
+        fs::write(&self.path, lines.concat()).map_err(|e| {
+            let error = self.group.refused(format!("write {lines:?} to {:?}", self.path), &e);
+            self.put_back();
+            error
+        })
+    }
+
+    /// Writes what was there.
+    pub(super) fn put_back(&self) {
+        let old = self.lines.iter().map(|(_, old)| old).filter(|old| !old.is_empty());
+        let old: Vec<_> = old.map(|old| format!("{old}\n")).collect();
+        if let Err(e) = fs::write(&self.path, old.concat()) {
+            log::warn!("cannot set {:?} back to {old:?}: {e}", self.path);
         }
     }
 }
