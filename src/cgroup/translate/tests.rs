@@ -169,6 +169,12 @@ fn weight_stands_for_shares() {
     }
     let all: Vec<u32> = (2..=262_144).map(weight_of_shares).collect();
     assert!(all.is_sorted());
+    // The same by the C library's functions.
+    for (shares, weight) in (3..=262_143_u32).zip(&all[1..]) {
+        let log = f64::from(shares).log2();
+        let exact = 10_f64.powf((log * log + 125.0 * log) / 612.0 - 7.0 / 34.0).ceil();
+        assert!((exact - f64::from(*weight)).abs() < 0.5, "{shares}");
+    }
 }
 
 /// The examples of Documentation/scheduler/sched-bwc.rst.

@@ -1,6 +1,8 @@
 //! The files of cgroup v2.
 //! <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 
+use std::f64::consts::{LN_2, LN_10};
+
 use crate::error::{Error, Result};
 use crate::spec::{BlockIo, Cpu, Memory, Resources};
 
@@ -123,19 +125,46 @@ fn max(bytes: i64) -> String {
 /// the straight line before gave 39 for 1024. Shares outside 2 to 262144
 /// count as these, as the v1 kernel counts them.
 pub(crate) fn weight_of_shares(shares: u64) -> u32 {
-    match shares {
+    match u32::try_from(shares).unwrap_or(u32::MAX) {
         0..=2 => 1,
-        3..262_144 => {
-            // Exact: less than 2^18.
-            let log = f64::from(u32::try_from(shares).unwrap_or(u32::MAX)).log2();
+        shares @ 3..262_144 => {
+            let log = log2(shares);
             let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
-            let weight = 10_f64.powf(exponent).ceil();
+            // Rounded up; 100 may have come out as a little more.
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let weight = weight as u32;
-            weight.clamp(1, 10_000)
+            let below = (ten_to_the(exponent) - 1e-9) as u32;
+            (below + 1).clamp(1, 10_000)
         }
         262_144.. => 10_000,
     }
+}
+
+/// The binary logarithm, by the series of `ln((1 + z) / (1 - z))`. That of
+/// the C library, and its power, would be 16 kB of the program.
+fn log2(number: u32) -> f64 {
+    let whole = number.ilog2();
+    let rest = f64::from(number) / f64::from(1_u32 << whole);
+    let z = (rest - 1.0) / (rest + 1.0);
+    let (mut power, mut odd, mut sum) = (z, 1.0, 0.0);
+    // At most a third each time.
+    while power > 1e-18 {
+        sum += power / odd;
+        power *= z * z;
+        odd += 2.0;
+    }
+    f64::from(whole) + 2.0 * sum / LN_2
+}
+
+/// A power of ten, by the series of `e^(x / 16)`, four times squared.
+fn ten_to_the(exponent: f64) -> f64 {
+    let x = exponent * LN_10 / 16.0;
+    let (mut term, mut n, mut sum) = (1.0, 0.0, 0.0);
+    while term > 1e-18 {
+        sum += term;
+        n += 1.0;
+        term *= x / n;
+    }
+    (0..4).fold(sum, |power, _| power * power)
 }
 
 fn push_cpu(writes: &mut Writes<'_>, cpu: &Cpu) {
