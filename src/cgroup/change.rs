@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::devices::Ruleset;
+use super::limits::{self, Directories};
 use super::translate::{self, Write};
-use super::{Cgroups, bpf, held, limits, open_directory, systemd};
+use super::{Cgroups, bpf, held, open_directory, systemd};
 use crate::error::{Doing, Error, Result};
 use crate::spec::Resources;
 
@@ -65,7 +66,7 @@ impl Cgroups {
             log::warn!("{field} has no effect any more and is ignored");
         }
         let directories = self.directories()?;
-        let directory = |controller: &str| self.directory(&directories, controller);
+        let directory: Directories<'_, '_> = &|controller| self.directory(&directories, controller);
         let writes = self.writes(resources)?;
         let before: Vec<Before> = writes.iter().filter_map(|w| before(directory, w)).collect();
         let changed = limits::apply(directory, &writes, false)
@@ -133,10 +134,7 @@ fn rules(resources: &Resources, devices: bool) -> Result<Option<Ruleset>> {
 }
 
 /// What a file held before it is written.
-fn before<'w, 'd>(
-    directory: impl Fn(&str) -> Option<BorrowedFd<'d>>,
-    write: &'w Write<'w>,
-) -> Option<Before<'w>> {
+fn before<'w>(directory: Directories<'_, '_>, write: &'w Write<'w>) -> Option<Before<'w>> {
     let (file, text) = limits::held_file(directory(write.controller)?, write).ok()??;
     let old = old_value(&file, &write.value, &text);
     Some(Before { write, file, old })
@@ -144,7 +142,7 @@ fn before<'w, 'd>(
 
 /// Writes the old values, the last one first; twice, as some of them bound
 /// each other.
-fn put_back<'d>(directory: impl Fn(&str) -> Option<BorrowedFd<'d>>, before: &[Before<'_>]) {
+fn put_back(directory: Directories<'_, '_>, before: &[Before<'_>]) {
     let back = |before: &&Before<'_>| {
         let directory = directory(before.write.controller);
         directory.is_some_and(|d| limits::write(d, &before.file, &before.old).is_ok())

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+pub(super) use super::limits::{read, write};
 use super::{Group, freezer, open_directory, v1};
 use crate::error::{Error, Result};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,23 +18,6 @@ fn processes(directory: BorrowedFd<'_>) -> Vec<i32> {
     let text = read(directory, "cgroup.procs").unwrap_or_default();
     // 0 stands for one of another pid namespace, and would be ourselves.
     text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
-}
-
-pub(super) fn read(directory: BorrowedFd<'_>, file: &str) -> crate::sys::Result<String> {
-    let file = openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut bytes = Vec::new();
-    let mut part = [0u8; 4096];
-    loop {
-        match io::read(&file, &mut part)? {
-            0 => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            got => bytes.extend_from_slice(&part[..got]),
-        }
-    }
-}
-
-pub(super) fn write(directory: BorrowedFd<'_>, file: &str, text: &str) -> crate::sys::Result<()> {
-    let file = openat(directory, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    io::write(&file, text.as_bytes()).map(drop)
 }
 
 /// Kills every process in the cgroup and below it.

@@ -87,7 +87,7 @@ pub(super) fn freeze_v1(directory: BorrowedFd<'_>, deadline: Instant) -> crate::
             nap = NAP;
         }
         std::thread::sleep(nap);
-        nap = nap.mul_f32(1.5);
+        nap += nap / 2;
     }
     Ok(false)
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 
 use super::change::Planned;
-use super::limits;
+use super::limits::{self, Directories};
 use super::translate::{Missing, Write};
 use crate::error::Result;
 
@@ -35,10 +35,7 @@ impl fmt::Display for Difference {
 
 /// The writes of which the kernel holds another value; see [`limits::apply`]
 /// for `dir`. Files that cannot be read are left out.
-pub(crate) fn differences<'d>(
-    dir: impl Fn(&str) -> Option<BorrowedFd<'d>>,
-    writes: &[Write<'_>],
-) -> Vec<Difference> {
+pub(crate) fn differences(dir: Directories<'_, '_>, writes: &[Write<'_>]) -> Vec<Difference> {
     // The rules of devices are in no file that can be compared.
     let limits = writes.iter().filter(|write| write.controller != "devices");
     limits
@@ -53,7 +50,7 @@ pub(crate) fn differences<'d>(
 }
 
 /// Tells in the debug log where the kernel holds another value.
-pub(super) fn tell<'d>(dir: impl Fn(&str) -> Option<BorrowedFd<'d>>, writes: &[Write<'_>]) {
+pub(super) fn tell(dir: Directories<'_, '_>, writes: &[Write<'_>]) {
     if log::log_enabled!(log::Level::Debug) {
         for difference in differences(dir, writes) {
             log::debug!("cgroup: {difference}");

@@ -15,6 +15,10 @@ use super::translate::{Missing, Write};
 /// How much is read at once: more than most files hold.
 const PIECE: usize = 4096;
 
+/// Gives the directory of the container's cgroup in the hierarchy of a
+/// controller.
+pub(super) type Directories<'f, 'd> = &'f dyn Fn(&str) -> Option<BorrowedFd<'d>>;
+
 /// Does `writes` in their order. `dir` gives the directory of the container's
 /// cgroup in the hierarchy of a controller, which on v2 is always the same.
 ///
@@ -22,11 +26,7 @@ const PIECE: usize = 4096;
 ///
 /// Which file could not be set to what, why, and which field asked for it.
 /// What was written before stays.
-pub(crate) fn apply<'d>(
-    dir: impl Fn(&str) -> Option<BorrowedFd<'d>>,
-    writes: &[Write<'_>],
-    rootless: bool,
-) -> Result<()> {
+pub(crate) fn apply(dir: Directories<'_, '_>, writes: &[Write<'_>], rootless: bool) -> Result<()> {
     in_order(writes, |write| match dir(write.controller) {
         Some(dir) if write.controller == "devices" => unless_denied(set(dir, write), rootless),
         Some(dir) => set(dir, write),

@@ -394,7 +394,8 @@ impl Cgroups {
         if self.groups.is_empty() {
             return Ok(());
         }
-        let directory = |controller: &str| self.directory(&entrance.directories, controller);
+        let directory: limits::Directories<'_, '_> =
+            &|controller| self.directory(&entrance.directories, controller);
         limits::apply(directory, &limits.writes, rootless)?;
         held::tell(directory, &limits.writes);
         let ruled = match (&limits.devices, entrance.v2()) {

@@ -87,13 +87,13 @@ fn other_errors_end_it_at_once() {
 #[test]
 fn no_cgroup_is_told_in_runcs_words() {
     let to = resources(r#"{"pids": {"limit": 5}}"#);
-    let error = apply(|_| None, &v2(&to, "linux.resources").unwrap(), false).unwrap_err();
+    let error = apply(&|_| None, &v2(&to, "linux.resources").unwrap(), false).unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot set pids limit: container could not join or create cgroup (linux.resources.pids.limit)"
     );
     let to = resources(r#"{"memory": {"swap": -1}}"#);
-    apply(|_| None, &v2(&to, "linux.resources").unwrap(), false).unwrap();
+    apply(&|_| None, &v2(&to, "linux.resources").unwrap(), false).unwrap();
 }
 
 /// A directory below the one that the environment variable names.
@@ -163,8 +163,8 @@ impl V1 {
     fn apply(&self, json: &str) -> Result<()> {
         let resources = resources(json);
         let writes = v1(&resources, None, "r").unwrap();
-        apply(|name| self.dir(name), &writes, false)?;
-        assert_eq!(differences(|name| self.dir(name), &writes), [], "{json}");
+        apply(&|name| self.dir(name), &writes, false)?;
+        assert_eq!(differences(&|name| self.dir(name), &writes), [], "{json}");
         Ok(())
     }
 
@@ -236,9 +236,9 @@ fn failures_on_v1_are_explained() {
         r#"{"memory": {"limit": 4097000}, "cpu": {"cpus": "0", "quota": -1}, "pids": {"limit": 9}}"#,
     );
     let writes = v1(&odd, None, "r").unwrap();
-    apply(|name| on.dir(name), &writes, false).unwrap();
+    apply(&|name| on.dir(name), &writes, false).unwrap();
     let told: Vec<_> =
-        differences(|name| on.dir(name), &writes).iter().map(ToString::to_string).collect();
+        differences(&|name| on.dir(name), &writes).iter().map(ToString::to_string).collect();
     let rounded = "memory.limit_in_bytes: asked for \"4097000\", the kernel holds \"4096000\"";
     assert_eq!(told, [rounded]);
 
@@ -291,7 +291,7 @@ fn kernel_takes_the_limits_of_v2() {
     let cgroup = Cgroup::new("MINKE_CGROUP2", ".", "limits");
     let dir = cgroup.open();
     let apply =
-        |json: &str| apply(|_| Some(dir.as_fd()), &v2(&resources(json), "r").unwrap(), false);
+        |json: &str| apply(&|_| Some(dir.as_fd()), &v2(&resources(json), "r").unwrap(), false);
     for (controller, json, file, expected) in [
         ("pids", r#"{"pids": {"limit": 50}}"#, "pids.max", "50"),
         (
@@ -323,7 +323,7 @@ fn kernel_takes_the_limits_of_v2() {
             assert_eq!(cgroup.read(file), expected, "{json}");
             let resources = resources(json);
             let writes = v2(&resources, "r").unwrap();
-            assert_eq!(differences(|_| Some(dir.as_fd()), &writes), [], "{json}");
+            assert_eq!(differences(&|_| Some(dir.as_fd()), &writes), [], "{json}");
         } else {
             let error = apply(json).unwrap_err().to_string();
             assert!(
@@ -341,7 +341,7 @@ fn kernel_limits_a_block_device() {
     let cgroup = Cgroup::new("MINKE_CGROUP2", ".", "block");
     let dir = cgroup.open();
     let apply =
-        |json: &str| apply(|_| Some(dir.as_fd()), &v2(&resources(json), "r").unwrap(), false);
+        |json: &str| apply(&|_| Some(dir.as_fd()), &v2(&resources(json), "r").unwrap(), false);
     let device = std::env::var_os("MINKE_BLOCK").unwrap().into_string().unwrap();
     let (major, minor) = device.split_once(':').unwrap();
     let limit = |rate| format!(r#"[{{"major": {major}, "minor": {minor}, "rate": {rate}}}]"#);
@@ -369,7 +369,7 @@ fn failures_on_a_kernel_are_explained() {
     let cgroup = Cgroup::new("MINKE_CGROUP2", ".", "failures");
     let dir = cgroup.open();
     let apply =
-        |json: &str| apply(|_| Some(dir.as_fd()), &v2(&resources(json), "r").unwrap(), false);
+        |json: &str| apply(&|_| Some(dir.as_fd()), &v2(&resources(json), "r").unwrap(), false);
     if cgroup.read("cgroup.controllers").contains("memory") {
         let mut process = cgroup.process();
         let json = r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#;
