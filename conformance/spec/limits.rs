@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::support::needs::needs;
-use crate::support::{Bundle, Case, Test, Value, json, leaks, test, until};
+use crate::support::needs::{self, Need, needs};
+use crate::support::{Bundle, Case, Test, Value, json, leaks, scratch, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -16,6 +18,25 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("cpu", who_uses_up_the_quota_is_throttled).needs(needs![controller("cpu")]),
         test!("cpu", only_the_cpus_of_the_cpuset_are_there).needs(needs![controller("cpuset")]),
         test!("cpu", shares_are_weights).needs(needs![controller("cpu")]),
+        test!("cpu", a_cpuset_below_new_cgroups_is_filled_from_above)
+            .needs(needs![controller("cpuset")]),
+        test!("memory", swap_and_reservation_are_held).needs(needs![controller("memory")]),
+        test!("cpu", an_idle_container_and_a_burst_are_held)
+            .needs(needs![controller("cpu"), kernel(5, 15)])
+            .may_fail_on("runc 1.1", "does not know them")
+            .may_fail_on("crun 1.8", "does not know all of them"),
+        test!("blkio", reads_are_throttled)
+            .needs([throttle(), needs::file("/dev/loop-control")].into()),
+        test!("hugetlb", huge_pages_above_the_limit_are_refused).needs(needs![
+            cgroup2,
+            controller("hugetlb"),
+            kernel(5, 6)
+        ]),
+        test!("hugetlb", without_its_hierarchy_it_is_refused)
+            .needs(needs![cgroup1, no_file("/sys/fs/cgroup/hugetlb")])
+            .may_fail_on("crun", "other words"),
+        test!("cgroups", what_the_kernel_holds_instead_is_in_the_debug_log)
+            .needs(needs![minke, controller("memory")]),
         test!("D3", a_device_is_denied_and_allowed),
         test!("G2", nonsense_is_refused)
             .may_fail_on("runc 1.1", "takes some of it")
@@ -111,6 +132,162 @@ fn only_the_cpus_of_the_cpuset_are_there(case: &Case) {
     bundle.run().ok().prints("Cpus_allowed_list:\t0\nMems_allowed_list:\t0\n");
 }
 
+/// A new cpuset of v1 has nothing, and takes nobody in.
+fn a_cpuset_below_new_cgroups_is_filled_from_above(case: &Case) {
+    let bundle = limited(case, json!({"cpu": {"cpus": "0"}}));
+    let path = format!("/{}/{}new/below/{}", scratch::name(), case.tag, bundle.id);
+    let script = "grep -E 'Cpus_allowed_list|Mems_allowed_list' /proc/self/status";
+    let output = bundle.set("/linux/cgroupsPath", json!(path)).sh(script).run().ok();
+    let above = here("cpuset.effective_mems", "cpuset.mems.effective");
+    let hierarchy = here("/sys/fs/cgroup/cpuset", "/sys/fs/cgroup");
+    let mems = fs::read_to_string(Path::new(hierarchy).join(above)).unwrap();
+    let expected = format!("Cpus_allowed_list:\t0\nMems_allowed_list:\t{}\n", mems.trim());
+    assert_eq!(output.stdout, expected);
+    case.leaves_nothing();
+}
+
+/// Of two names, the one for this machine's cgroups.
+fn here<'a>(v1: &'a str, v2: &'a str) -> &'a str {
+    if needs::cgroup2().is_ok() { v2 } else { v1 }
+}
+
+/// "swap: sets limit of memory+Swap usage", of which v2 has the difference.
+fn swap_and_reservation_are_held(case: &Case) {
+    let memory = json!({"limit": 64 << 20, "swap": 96 << 20, "reservation": 32 << 20});
+    let bundle = limited(case, json!({"memory": memory}));
+    bundle.create().ok();
+    for (v1, v2, [held1, held2]) in [
+        ("memory.memsw.limit_in_bytes", "memory.swap.max", [96_u64 << 20, 32 << 20]),
+        ("memory.soft_limit_in_bytes", "memory.low", [32 << 20; 2]),
+        ("memory.limit_in_bytes", "memory.max", [64 << 20; 2]),
+    ] {
+        let path = file(&bundle, "memory", v1, v2);
+        // The kernel may be without accounting of swap.
+        if v1.contains("memsw") && !path.exists() {
+            continue;
+        }
+        let [held1, held2] = [held1.to_string(), held2.to_string()];
+        assert_eq!(fs::read_to_string(&path).unwrap().trim(), here(&held1, &held2), "{v1}");
+    }
+}
+
+/// "idle: cgroups are configured with minimum weight"; "burst: maximum
+/// amount of accumulated time".
+fn an_idle_container_and_a_burst_are_held(case: &Case) {
+    let cpu = json!({"quota": 20000, "period": 40000, "burst": 10000, "idle": 1});
+    let bundle = limited(case, json!({"cpu": cpu}));
+    bundle.create().ok();
+    let held = |v1, v2| fs::read_to_string(file(&bundle, "cpu", v1, v2)).unwrap();
+    assert_eq!(held("cpu.cfs_burst_us", "cpu.max.burst").trim(), "10000");
+    assert_eq!(held("cpu.idle", "cpu.idle").trim(), "1");
+    assert_eq!(held("cpu.cfs_period_us", "cpu.max").trim(), here("40000", "20000 40000"));
+}
+
+fn throttle() -> Need {
+    needs::controller(here("blkio", "io"))
+}
+
+/// A loop device on a file, for as long as this lives.
+struct Disk {
+    device: String,
+    minor: i64,
+}
+
+impl Disk {
+    fn new(file: &Path) -> Self {
+        let output = Command::new("losetup").args(["--find", "--show"]).arg(file).output();
+        let device = String::from_utf8(output.expect("losetup").stdout).unwrap();
+        let device = device.trim().to_owned();
+        let minor = device.strip_prefix("/dev/loop").expect("a loop device").parse().unwrap();
+        Self { device, minor }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["--detach", &self.device]).status();
+    }
+}
+
+/// "throttleReadBpsDevice: upper limits for per-device read rates": twice as
+/// much as what may be read in a second.
+fn reads_are_throttled(case: &Case) {
+    fs::write(case.path("disk"), vec![1; 1 << 20]).unwrap();
+    let disk = Disk::new(&case.path("disk"));
+    let device = json!({"path": "/dev/disk", "type": "b", "major": 7, "minor": disk.minor});
+    let read = |resources: Value| {
+        let script =
+            "dd if=/dev/disk of=/dev/null bs=64k count=16 iflag=direct 2>&1 | grep records.in";
+        let bundle = limited(case, resources).set("/linux/devices", json!([device])).sh(script);
+        let bundle = bundle.push(
+            "/linux/resources/devices",
+            json!({"allow": true, "type": "b", "major": 7, "minor": disk.minor, "access": "r"}),
+        );
+        let begin = Instant::now();
+        bundle.run().ok().prints("16+0 records in\n");
+        begin.elapsed()
+    };
+    let rate = json!({"major": 7, "minor": disk.minor, "rate": 512 << 10});
+    let throttled = read(json!({"blockIO": {"throttleReadBpsDevice": [rate]}}));
+    let free = read(json!({}));
+    assert!(throttled > Duration::from_millis(1500), "{throttled:?}");
+    assert!(throttled > free, "{throttled:?} {free:?}");
+}
+
+/// "hugepageLimits": the kernel counts how often it has refused one.
+fn huge_pages_above_the_limit_are_refused(case: &Case) {
+    let refusals = |resources: Value| {
+        let script = "busybox fallocate -l 2097152 /huge/page 2>/dev/null; echo tried; sleep 1000";
+        let bundle = limited(case, resources).sh(script);
+        let bundle = bundle.mount("/huge", "hugetlbfs", "hugetlbfs", &["pagesize=2M"]);
+        let created = bundle.started();
+        until("the attempt", || created.stdout_by_now() == "tried\n");
+        let events = fs::read_to_string(file(&bundle, "", "", "hugetlb.2MB.events")).unwrap();
+        bundle.delete_force().ok();
+        events.trim().strip_prefix("max ").unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(refusals(json!({})), 0);
+    assert!(refusals(json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]})) > 0);
+}
+
+/// Even if the controller is in the v2 hierarchy beside those of v1, which
+/// is the init system's; runc's words.
+fn without_its_hierarchy_it_is_refused(case: &Case) {
+    let limit = json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]});
+    limited(case, limit).create().fails().says("cannot set hugetlb limit: container could not");
+    case.leaves_nothing();
+}
+
+/// Sizes are whole pages, and sets of CPUs what the cgroup above has.
+fn what_the_kernel_holds_instead_is_in_the_debug_log(case: &Case) {
+    let limit = (32 << 20) + 1;
+    let bundle = limited(case, json!({"memory": {"limit": limit}, "pids": {"limit": 50}}));
+    bundle.write_config();
+    let root = case.root();
+    let run = |words: &[&str]| {
+        let log = case.path("debug.log");
+        let globals = ["--debug", "--root", root.to_str().unwrap(), "--log", log.to_str().unwrap()];
+        bundle.settle(case.runtime(words).globals(globals).run()).ok();
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let _ = fs::remove_file(log);
+        text
+    };
+    let file = here("memory.limit_in_bytes", "memory.max");
+    let words = |asked: u64, held: u64| {
+        format!(r#"{file}: asked for "{asked}", the kernel holds "{held}""#)
+    };
+    let told = run(&["create", "--bundle", bundle.dir.to_str().unwrap(), &bundle.id]);
+    // The text log has its quotes behind backslashes.
+    let told = told.replace('\\', "");
+    assert!(told.contains(&words(limit, limit - 1)), "{told}");
+    assert!(!told.contains("pids.max: asked"), "{told}");
+    let update = |size: u64| run(&["update", "--memory", &size.to_string(), &bundle.id]);
+    let told = update(limit + 4096).replace('\\', "");
+    assert!(told.contains(&words(limit + 4096, limit + 4095)), "{told}");
+    let told = update(64 << 20);
+    assert!(!told.contains("the kernel holds"), "{told}");
+}
+
 /// 1024 is what all have who do not ask.
 fn shares_are_weights(case: &Case) {
     let v2 = Path::new("/sys/fs/cgroup/cgroup.procs").exists();
@@ -153,6 +330,25 @@ fn nonsense_is_refused(case: &Case) {
         ("cpu.idle", json!({"cpu": {"idle": 7}})),
         ("blockIO.weight", json!({"blockIO": {"weight": 5}})),
         ("blockIO.weight", json!({"blockIO": {"weight": 1001}})),
+        ("memory.swappiness", json!({"memory": {"swappiness": 101}})),
+        ("memory.reservation", json!({"memory": {"reservation": -2}})),
+        ("cpu.burst", json!({"cpu": {"quota": 5000, "burst": 6000}})),
+        ("cpu.realtimeRuntime", json!({"cpu": {"realtimeRuntime": -2}})),
+        ("pids.limit", json!({"pids": {"limit": "all"}})),
+        (
+            "blockIO.weightDevice[0].weight",
+            json!({"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 9}]}}),
+        ),
+        (
+            "blockIO.throttleReadBpsDevice[0].major",
+            json!({"blockIO": {"throttleReadBpsDevice": [{"major": -1, "minor": 0, "rate": 9}]}}),
+        ),
+        ("rdma", json!({"rdma": {"two words": {"hcaHandles": 3}}})),
+        (
+            "network.priorities[0].name",
+            json!({"network": {"priorities": [{"name": "", "priority": 1}]}}),
+        ),
+        ("unified", json!({"unified": {"../memory.max": "1"}})),
         (
             "hugepageLimits[0].pageSize",
             json!({"hugepageLimits": [{"pageSize": "../x", "limit": 1}]}),
