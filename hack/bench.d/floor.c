@@ -15,6 +15,7 @@
 //
 // A bundle with `uidMappings` is one for ids 0 to 65535 of a new user namespace, which are 100000 and on outside. The child
 // finds the rootfs while it still has the ids of its parent, and binds the host's devices, for it can make none.
+// One with limits of `pids` has those of limits.json.
 //
 // FLOOR_CGROUPS in the environment names the directories of the cgroup hierarchies, separated by colons: one, of cgroup2, is
 // mode v2, else it is v1 or hybrid. Compiled with -DTIMES it prints how long each call took: pid, begin, microseconds, line, call.
@@ -97,7 +98,7 @@ static void print_times(void) {
 #endif
 
 static const char *hierarchy[16];
-static int hierarchies, v2, userns;
+static int hierarchies, v2, userns, limited;
 static const char *id;
 
 // --- files ---------------------------------------------------------------------------------------------------------
@@ -164,9 +165,32 @@ static void fill_cpuset(int i) {
 }
 
 static void make_cgroups(void) {
+  if (v2 && limited) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/cgroup.subtree_control", hierarchy[0]);
+    must(write_file(AT_FDCWD, path, "+cpu +memory +pids", 0));
+  }
   for (int i = 0; i < hierarchies; i++) {
     must(mkdir(cgroup(i, 0), 0755));
     if (is(i, "cpuset")) fill_cpuset(i);
+  }
+}
+
+// One write a limit, in the hierarchy of its controller; on v2 that is always the same.
+static void set_limits(void) {
+  static const struct { const char *controller, *file, *value; } v1_limits[] = {
+      {"memory", "memory.limit_in_bytes", "536870912"}, {"memory", "memory.memsw.limit_in_bytes", "1073741824"},
+      {"cpu", "cpu.cfs_period_us", "100000"}, {"cpu", "cpu.cfs_quota_us", "150000"}, {"pids", "pids.max", "100"},
+  };
+  static const char *const v2_limits[][2] = {
+      {"pids.max", "100"}, {"memory.swap.max", "536870912"}, {"memory.max", "536870912"}, {"cpu.max", "150000 100000"},
+  };
+  for (size_t l = 0; v2 && l < sizeof v2_limits / sizeof *v2_limits; l++) must(write_file(AT_FDCWD, cgroup(0, v2_limits[l][0]), v2_limits[l][1], 0));
+  for (size_t l = 0; !v2 && l < sizeof v1_limits / sizeof *v1_limits; l++) {
+    int i = 0;
+    while (!is(i, v1_limits[l].controller))
+      if (++i == hierarchies) die(v1_limits[l].controller);
+    must(write_file(AT_FDCWD, cgroup(i, v1_limits[l].file), v1_limits[l].value, 0));
   }
 }
 
@@ -174,8 +198,9 @@ static void make_cgroups(void) {
 static const struct { char type; int major, minor; const char *access; } allowed[] = {
     {'c', -1, -1, "m"}, {'b', -1, -1, "m"}, {'c', 1, 3, "rwm"}, {'c', 1, 8, "rwm"}, {'c', 1, 7, "rwm"},
     {'c', 5, 0, "rwm"}, {'c', 1, 5, "rwm"}, {'c', 1, 9, "rwm"}, {'c', 136, -1, "rwm"}, {'c', 5, 2, "rwm"},
+    {'c', 10, 200, "rwm"}, {'c', 5, 1, "rwm"},  // the last two with limits only
 };
-#define ALLOWED (sizeof allowed / sizeof *allowed)
+#define ALLOWED (sizeof allowed / sizeof *allowed - (limited ? 0 : 2))
 
 static void device_rules_v1(void) {
   char rule[64], number[2][12];
@@ -195,7 +220,7 @@ static void device_rules_v1(void) {
 #define INSN(c, d, s, o, i) ((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
 
 static void device_rules_v2(int cgroup_fd) {
-  struct bpf_insn p[16 + 8 * ALLOWED];
+  struct bpf_insn p[16 + 8 * sizeof allowed / sizeof *allowed];
   int n = 0;
   p[n++] = INSN(BPF_LDX | BPF_MEM | BPF_W, 2, 1, 0, 0);  // r2 = access << 16 | type
   p[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_X, 3, 2, 0, 0);
@@ -456,6 +481,7 @@ static char *const *program(const char *bundle) {
   snprintf(text, sizeof text, "%s/config.json", bundle);
   read_file(AT_FDCWD, text, text, sizeof text);
   userns = !!strstr(text, "uidMappings");
+  limited = !!strstr(text, "\"pids\":");
   char *args = strstr(text, "\"args\": ["), *end = args ? strchr(args, ']') : 0;
   if (!end) die("args");
   *end = 0;
@@ -504,6 +530,7 @@ static void create(const char *bundle, const char *pid_file) {
 
   close(ends[1]);
   if (userns) map_ids(pid, mapped[1]);
+  if (limited) set_limits();
   if (v2) device_rules_v2(cgroup_fd);
   else device_rules_v1();
   snprintf(text, sizeof text, "%d%s", pid, userns ? "u" : "");

@@ -4,7 +4,7 @@
 //
 // BUNDLE's program ends at once, SLEEPER's does not end by itself. COMMAND is a runtime with its global options, separated by spaces.
 // It sees what an engine's shim sees: it is the subreaper, so the container's init becomes its child, and it waits for its death.
-// A runtime whose name ends in +seccomp or +userns gets the bundles whose names do.
+// A runtime whose name ends in +WORD gets the bundles whose names do.
 // A runtime that fails its first life is named and left out; one that has no exec yet shows a dash there.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +25,7 @@ extern char **environ;
 
 enum { CREATE, START, DEATH, DELETE, LIFE, STATE, EXEC, PHASES };
 static const char *const phase_name[PHASES] = {"create", "start", "start to death", "delete", "whole life", "state", "exec true"};
-enum { WARM_UP = 3, RUNTIMES = 12, WORDS = 24 };
+enum { WARM_UP = 3, RUNTIMES = 16, WORDS = 24 };
 
 struct runtime {
   char *name, *global[WORDS];
