@@ -2,20 +2,30 @@
 
 use rustix::process::Signal;
 
-use crate::support::needs::needs;
+use crate::support::needs::{cgroup2, needs};
 use crate::support::{Case, Test, Value, json, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         test!("1.3", statistics_have_the_shape_of_runc).needs(needs![command("events")]),
-        test!("1.3", statistics_of_v1_are_what_its_files_say)
-            .needs(needs![command("events"), cgroup1]),
+        test!("1.3", statistics_are_what_the_files_say).needs(needs![
+            command("events"),
+            controller("memory"),
+            controller("pids")
+        ]),
+        test!("1.3", statistics_of_v1_have_each_cpu).needs(needs![command("events"), cgroup1]),
+        test!("1.3", statistics_of_v2_have_the_pressure).needs(needs![
+            command("events"),
+            cgroup2,
+            file("/proc/pressure/cpu")
+        ]),
         test!("1.3", statistics_come_with_each_interval).needs(needs![command("events")]),
         test!("1.3", events_end_when_the_container_ends)
             .needs(needs![command("events")])
             .may_fail_on("runc 1.1", "waits for the cgroup's end"),
         test!("1.3", a_container_that_is_out_of_memory_is_told_of)
-            .needs(needs![command("events"), cgroup1])
+            // systemd removes a cgroup together with what it has counted.
+            .needs(needs![command("events"), controller("memory"), cgroupfs])
             .may_fail_on("runc 1.1", "waits for the cgroup's end"),
         test!("1.3", a_stopped_container_has_no_events).needs(needs![command("events")]),
         test!("1.3", an_interval_is_a_duration_of_go).needs(needs![command("events")]),
@@ -44,19 +54,41 @@ fn statistics_have_the_shape_of_runc(case: &Case) {
     assert!(event["data"]["cpuset"]["cpu_exclusive"].is_u64(), "{output}");
 }
 
-/// With limits that are known.
-fn statistics_of_v1_are_what_its_files_say(case: &Case) {
-    let resources =
-        json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 70}, "cpu": {"cpus": "0"}});
+fn data(case: &Case, resources: Value) -> Value {
     let bundle = case.bundle().set("/linux/resources", resources).running();
-    let data = bundle.command("events", &["--stats"]).run().ok().json()["data"].clone();
+    bundle.command("events", &["--stats"]).run().ok().json()["data"].clone()
+}
+
+/// With limits that are known.
+fn statistics_are_what_the_files_say(case: &Case) {
+    let data = data(case, json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 70}}));
     assert_eq!(data["memory"]["usage"]["limit"], 67_108_864, "{data}");
-    assert!(data["memory"]["usage"]["usage"].as_u64().unwrap() > 4096, "{data}");
-    assert!(data["memory"]["raw"]["hierarchical_memory_limit"].is_u64(), "{data}");
+    let usage = data["memory"]["usage"]["usage"].as_u64().unwrap();
+    assert!((4096..67_108_864).contains(&usage), "{data}");
+    let raw = if cgroup2().is_ok() { "anon" } else { "hierarchical_memory_limit" };
+    assert!(data["memory"]["raw"][raw].as_u64().unwrap() > 4096, "{data}");
     assert_eq!(data["pids"]["limit"], 70, "{data}");
+    assert!((1..5).contains(&data["pids"]["current"].as_u64().unwrap()), "{data}");
+    let cpu = &data["cpu"]["usage"];
+    let part = |name: &str| cpu[name].as_u64().unwrap();
+    // In nanoseconds.
+    assert!((100_000..20_000_000_000).contains(&part("total")), "{data}");
+    assert!(cpu["kernel"].is_u64() && cpu["user"].is_u64(), "{data}");
+}
+
+fn statistics_of_v1_have_each_cpu(case: &Case) {
+    let data = data(case, json!({"cpu": {"cpus": "0"}}));
     assert_eq!(data["cpuset"]["cpus"], json!([0]), "{data}");
-    assert!(data["cpu"]["usage"]["total"].as_u64().unwrap() > 0, "{data}");
     assert!(!data["cpu"]["usage"]["percpu"].as_array().unwrap().is_empty(), "{data}");
+}
+
+/// `some` and `full`, as in the files of the kernel.
+fn statistics_of_v2_have_the_pressure(case: &Case) {
+    let data = data(case, json!({}));
+    for section in ["cpu", "memory"] {
+        let some = &data[section]["psi"]["some"];
+        assert!(some["avg10"].is_number() && some["total"].is_u64(), "{section}: {data}");
+    }
 }
 
 /// And go on.
@@ -81,7 +113,7 @@ fn events_end_when_the_container_ends(case: &Case) {
 
 /// It is killed, with 137, and `oom` is told.
 fn a_container_that_is_out_of_memory_is_told_of(case: &Case) {
-    let resources = json!({"memory": {"limit": 8 << 20, "swap": 8 << 20, "swappiness": 0}});
+    let resources = json!({"memory": {"limit": 8 << 20, "swap": 8 << 20}});
     // Twice as much as there is, in the shell's own memory.
     let script =
         "trap 'x=x; while :; do x=$x$x; done' USR1; echo ready; while :; do sleep 0.05; done";

@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::support::command::{Invocation, Output};
-use crate::support::needs::needs;
+use crate::support::needs::{cgroup2, needs};
 use crate::support::terminal::{Receiver, Terminal};
 use crate::support::wait::{self, PATIENCE};
 use crate::support::{Bundle, Case, Test, json, test};
@@ -51,7 +51,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("exec", exec_in_a_created_container_works),
         test!("exec", exec_of_a_missing_container_fails),
         test!("exec", exec_joins_a_sub_cgroup)
-            .needs(needs![cgroup1()])
+            .needs(needs![controller("pids")])
             .may_fail_on("crun 1.8", "takes one path"),
         test!("exec", exec_refuses_a_cgroup_outside)
             .may_fail_on("crun 1.8", "other words")
@@ -419,14 +419,19 @@ fn exec_of_a_missing_container_fails(case: &Case) {
 
 fn exec_joins_a_sub_cgroup(case: &Case) {
     let bundle = case.bundle().running();
+    // v2 has one hierarchy, which needs no name.
+    let (prefix, start, root) =
+        if cgroup2().is_ok() { ("", "0::", "") } else { ("pids:", ":pids:", "/pids") };
     let groups = sh(&bundle, "cat /proc/self/cgroup").ok().stdout;
-    let pids = groups.lines().find_map(|line| line.split_once(":pids:")).unwrap().1;
-    let below = format!("/sys/fs/cgroup/pids{pids}/below");
+    let own = groups.lines().find_map(|line| line.split_once(start)).unwrap().1;
+    let below = format!("/sys/fs/cgroup{root}{own}/below");
     fs::create_dir(&below).unwrap();
-    let out = exec(&bundle, &["--cgroup", "pids:below"], &["cat", "/proc/self/cgroup"]).run().ok();
-    assert!(out.stdout.contains(&format!(":pids:{pids}/below\n")), "{}", out.stdout);
+    let joins = |path: &str| format!("{prefix}{path}");
+    let out = exec(&bundle, &["--cgroup", &joins("below")], &["cat", "/proc/self/cgroup"]);
+    let out = out.run().ok();
+    assert!(out.stdout.contains(&format!("{start}{own}/below\n")), "{}", out.stdout);
     assert!(out.stdout.lines().filter(|line| line.ends_with("/below")).count() == 1);
-    exec(&bundle, &["--cgroup", "pids:missing"], &["true"]).run().exits(255);
+    exec(&bundle, &["--cgroup", &joins("missing")], &["true"]).run().exits(255);
     fs::remove_dir(&below).unwrap();
     bundle.end();
 }

@@ -32,8 +32,9 @@ pub(crate) fn tests() -> Vec<Test> {
             .may_fail_on("runc 1.1", "waits in vain")
             .may_fail_on("crun", "waits in vain"),
         test!("cgroups", double_forked_daemons_die_by_delete_force),
-        test!("G3", a_frozen_cgroup_is_refused).fails_on("crun", "uses it"),
+        test!("G3", a_frozen_cgroup_is_refused).needs(needs![cgroupfs]).fails_on("crun", "uses it"),
         test!("G3", a_cgroup_with_processes_is_refused)
+            .needs(needs![cgroupfs])
             .may_fail_on("runc 1.1", "looks at one hierarchy only")
             .fails_on("crun", "uses it"),
     ]

@@ -30,7 +30,7 @@ impl<'c> Bundle<'c> {
     pub(crate) fn new(case: &'c Case) -> Self {
         let id = format!("{}{}", case.tag, case.next());
         let dir = case.path(&format!("bundle{}", case.next()));
-        let config = default_config(&format!("/{}/{id}", scratch::name()));
+        let config = default_config(&scratch::cgroup(&id));
         make_rootfs(&dir.join("rootfs"));
         Self { case, id, dir, config }
     }

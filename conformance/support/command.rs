@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::wait::{self, PATIENCE};
-use super::{runtime, until};
+use super::{runtime, scratch, until};
 
 #[must_use = "an invocation does nothing until it is run"]
 pub(crate) struct Invocation<'c> {
@@ -36,18 +36,22 @@ impl<'c> Invocation<'c> {
         let number = case.next();
         let log = case.path(&format!("{number}.log"));
         let root = case.root();
+        let mut globals: Vec<OsString> = vec![
+            "--root".into(),
+            root.into(),
+            "--log".into(),
+            log.clone().into(),
+            "--log-format".into(),
+            "json".into(),
+        ];
+        if scratch::by_systemd() {
+            globals.push("--systemd-cgroup".into());
+        }
         Self {
             case,
             wrapper: case.wrapper(),
             program: runtime::PATH.clone(),
-            globals: vec![
-                "--root".into(),
-                root.into(),
-                "--log".into(),
-                log.clone().into(),
-                "--log-format".into(),
-                "json".into(),
-            ],
+            globals,
             arguments: Vec::new(),
             directory: case.dir.clone(),
             variables: Vec::new(),

@@ -30,6 +30,11 @@ pub(crate) fn user_manager() -> Need {
     need(!rustix::process::geteuid().is_root() && manager, "needs a user with a systemd of his own")
 }
 
+/// Containers in cgroups that the runtime itself makes.
+pub(crate) fn cgroupfs() -> Need {
+    need(!super::scratch::by_systemd(), "is about cgroups that are not systemd's")
+}
+
 /// A kernel that writes audit records.
 pub(crate) fn audit() -> Need {
     let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();

@@ -16,6 +16,17 @@ pub(crate) fn name() -> String {
     format!("minke-conformance-{}", std::process::id())
 }
 
+/// Whether containers are to be systemd's (`CGROUP_MANAGER=systemd`), where a
+/// test does not say itself where they are.
+pub(crate) fn by_systemd() -> bool {
+    std::env::var_os("CGROUP_MANAGER").is_some_and(|name| name == "systemd")
+}
+
+/// The `cgroupsPath` of a container.
+pub(crate) fn cgroup(id: &str) -> String {
+    if by_systemd() { format!("system.slice:conf:{id}") } else { format!("/{}/{id}", name()) }
+}
+
 /// The busybox that every rootfs gets a hard link to.
 pub(crate) fn busybox() -> PathBuf {
     DIR.join("busybox")
