@@ -445,12 +445,24 @@ impl Cgroups {
             // Without systemd, or without its answer, what can be removed is.
             if let Err(error) = unit.stop() {
                 log::warn!("{error}");
+                self.groups.iter().for_each(await_removal);
             }
         }
         for group in &self.groups {
             result = result.and(remove_group(group));
         }
         result
+    }
+}
+
+/// Lets systemd see that the cgroup of a unit is empty, which it then stops and
+/// removes: if we did, it would not hear of it and keep the unit for ever.
+fn await_removal(group: &Group) {
+    for _ in 0..50 {
+        if access(group.path.as_str(), Access::EXISTS).is_err() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 
