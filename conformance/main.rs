@@ -2,7 +2,8 @@
 //!
 //! `RUNTIME=/usr/sbin/runc cargo test --test conformance` runs them on another
 //! runtime; `-- --ids` prints what each test holds and who is known to break
-//! it. With `ALLOWED_SKIPS` set (names of tests), any other skip is a failure.
+//! it. With `ALLOWED_SKIPS=FILE` (names of tests, or reasons), any other
+//! skip is a failure.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

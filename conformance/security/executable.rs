@@ -55,9 +55,9 @@ fn init_cannot_be_written_through(case: &Case) {
 /// opens the binary, lets it end, and writes.
 fn a_program_that_is_the_runtime_itself_cannot_be_written_through(case: &Case) {
     let attack = "trap 'echo done >> /attack' EXIT; n=0; \
-        until head -c 1 /proc/$pid/exe > /dev/null; do n=$((n+1)); [ $n -gt 300 ] && exit; sleep 0.01; done; \
+        until head -c 1 /proc/$pid/exe > /dev/null; do n=$((n+1)); [ $n -gt 100 ] && exit; sleep 0.03; done; \
         exec 3</proc/$pid/exe; echo opened >> /attack; timeout 1 cat /fifo & \
-        for i in $(seq 150); do echo x >> /proc/self/fd/3 && echo written >> /attack && break; sleep 0.01; done";
+        for i in $(seq 50); do echo x >> /proc/self/fd/3 && echo written >> /attack && break; sleep 0.03; done";
     let args = ["/proc/self/exe", "--log", "/fifo", "--root", "/none", "state", "none"];
     let bundle = case.bundle().without_namespace("pid").args(&args);
     assert!(Command::new("mkfifo").arg(bundle.rootfs("/fifo")).status().unwrap().success());

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
 
 use libtest_mimic::{Completion, Failed, Trial};
 
@@ -97,9 +98,13 @@ impl Test {
     }
 
     fn skip(&self, reason: &str) -> Result<Completion, Failed> {
-        let allowed = std::env::var("ALLOWED_SKIPS").ok();
-        if allowed.is_some_and(|list| !list.split_whitespace().any(|name| name == self.path())) {
-            return Err(format!("skipped, and not listed in ALLOWED_SKIPS: {reason}").into());
+        if let Some(list) = &*ALLOWED_SKIPS {
+            let path = self.path();
+            let listed =
+                list.lines().map(|line| line.split(" #").next().unwrap_or(line).trim_end());
+            if !listed.into_iter().any(|line| line == reason || line == path) {
+                return Err(format!("skipped, and not listed in ALLOWED_SKIPS: {reason}").into());
+            }
         }
         Ok(Completion::ignored_with(reason))
     }
@@ -118,6 +123,12 @@ impl Test {
         Err(format!("{}\n{report}", PANIC.take()).into())
     }
 }
+
+/// The lines of the file of that name: tests, or reasons, that may be skipped.
+static ALLOWED_SKIPS: LazyLock<Option<String>> = LazyLock::new(|| {
+    let path = std::env::var_os("ALLOWED_SKIPS")?;
+    Some(std::fs::read_to_string(path).expect("the file of ALLOWED_SKIPS"))
+});
 
 thread_local! {
     /// Where and why this thread has panicked.
