@@ -97,8 +97,9 @@ const CHANGES: &[(&str, &str, [&str; 2], [&str; 2])] = &[
     ("pids-limit", "77", ["pids.max", "77"], ["pids.max", "77"]),
     ("pids-limit", "-1", ["pids.max", "max"], ["pids.max", "max"]),
     ("cpu-share", "512", ["cpu.shares", "512"], ["cpu.weight", "59"]),
-    ("cpu-period", "50000", ["cpu.cfs_period_us", "50000"], ["cpu.max", "max 50000"]),
-    ("cpu-quota", "20000", ["cpu.cfs_quota_us", "20000"], ["cpu.max", "20000 50000"]),
+    // A period without a quota is nothing that systemd would keep.
+    ("cpu-quota", "20000", ["cpu.cfs_quota_us", "20000"], ["cpu.max", "20000 100000"]),
+    ("cpu-period", "50000", ["cpu.cfs_period_us", "50000"], ["cpu.max", "20000 50000"]),
     ("cpu-burst", "10000", ["cpu.cfs_burst_us", "10000"], ["cpu.max.burst", "10000"]),
     ("cpu-idle", "1", ["cpu.idle", "1"], ["cpu.idle", "1"]),
     ("cpuset-cpus", "0", ["cpuset.cpus", "0"], ["cpuset.cpus", "0"]),
