@@ -2,9 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use super::{Cgroups, Entrance, Group, host, open_directory};
+use super::{Cgroups, Entrance, Group, host, open_directory, v1};
 use crate::error::{Doing, Error, Result};
-use crate::sys::fs::{Mode, OFlags, openat};
 
 /// `--cgroup`: which sub-cgroups a process goes into, by controller. The empty
 /// name stands for all of them.
@@ -79,9 +78,7 @@ impl Cgroups {
             if group.is_v2() {
                 entrance.v2 = Some(entrance.directories.len());
             } else {
-                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-                let tasks = openat(&directory, "tasks", flags, Mode::empty());
-                entrance.tasks.push(tasks.doing(|| format!("open cgroup \"{path}/tasks\""))?);
+                v1::open_tasks(directory.as_fd(), group, &mut entrance)?;
             }
             entrance.directories.push(directory);
         }

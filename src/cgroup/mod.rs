@@ -84,8 +84,10 @@ pub(crate) struct Entrance {
     fresh: bool,
     /// Which of them is the v2 one.
     v2: Option<usize>,
-    /// `tasks` of each v1 directory.
+    /// `tasks` of each v1 directory but the one of devices.
     pub(crate) tasks: Vec<OwnedFd>,
+    /// `tasks` of v1's directory of devices.
+    pub(crate) devices: Option<OwnedFd>,
     /// systemd's unit that the v2 directory belongs to.
     unit: Option<Unit>,
     /// Keeps it until init is in it.
@@ -316,11 +318,7 @@ impl Cgroups {
                 if group.controllers.split(',').any(|name| name == "cpuset") {
                     v1::fill_cpuset(&group.path)?;
                 }
-                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-                let tasks = openat(&directory, "tasks", flags, Mode::empty());
-                entrance
-                    .tasks
-                    .push(tasks.doing(|| format!("open cgroup \"{}/tasks\"", group.path))?);
+                v1::open_tasks(directory.as_fd(), group, &mut entrance)?;
             }
             entrance.directories.push(directory);
         }
@@ -329,10 +327,7 @@ impl Cgroups {
 
     /// Whether the container's processes are frozen.
     pub(crate) fn is_frozen(&self) -> bool {
-        self.freezer().is_ok_and(|group| {
-            open_directory(&group.path)
-                .is_ok_and(|directory| freezer::is_frozen(directory.as_fd(), group))
-        })
+        self.freezer().is_ok_and(freezer::is_frozen_at)
     }
 
     /// Stops all processes where they are.

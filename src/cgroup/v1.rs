@@ -2,14 +2,37 @@
 //! <https://docs.kernel.org/admin-guide/cgroup-v1/index.html>
 
 use std::fs;
+use std::os::fd::BorrowedFd;
 
-use super::{Group, MOUNT_POINT};
-use crate::error::{Error, Result};
+use super::{Entrance, Group, MOUNT_POINT};
+use crate::error::{Doing, Error, Result};
 use crate::sys::Errno;
+use crate::sys::fs::{Mode, OFlags, openat};
 
 /// Whether freezing the container is this hierarchy's work.
 pub(super) fn is_freezer(group: &Group) -> bool {
     group.controllers.split(',').any(|name| name == "freezer")
+}
+
+/// Whether the devices of the container are this hierarchy's work.
+fn is_devices(group: &Group) -> bool {
+    group.controllers.split(',').any(|name| name == "devices")
+}
+
+/// Opens `tasks`, by which the container's init enters.
+pub(super) fn open_tasks(
+    directory: BorrowedFd<'_>,
+    group: &Group,
+    entrance: &mut Entrance,
+) -> Result<()> {
+    let tasks = openat(directory, "tasks", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    let tasks = tasks.doing(|| format!("open cgroup \"{}/tasks\"", group.path))?;
+    if is_devices(group) {
+        entrance.devices = Some(tasks);
+    } else {
+        entrance.tasks.push(tasks);
+    }
+    Ok(())
 }
 
 /// A new cpuset has neither CPUs nor memory nodes, and takes no task in before

@@ -112,9 +112,17 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     group.iter().zip(&config.linux().intel_rdt).try_for_each(|(group, rdt)| group.make(rdt))?;
     let start = container.bind_start()?;
     phases.done("state directory and cgroups");
-    let (tasks, sources) = (std::mem::take(&mut entrance.tasks), plan::Sources::default());
-    let (root, outside, start) = (None, false, Some(start));
-    let mut handles = Handles { proc, namespaces, outside, tasks, sources, start, root, console };
+    let mut handles = Handles {
+        proc,
+        namespaces,
+        outside: false,
+        tasks: std::mem::take(&mut entrance.tasks),
+        devices: entrance.devices.take(),
+        sources: plan::Sources::default(),
+        start: Some(start),
+        root: None,
+        console,
+    };
 
     hide_from(&before_clone)?;
     let (admit, locked) = (|pid| entrance.admit(pid), Some(container.as_fd()));
@@ -150,6 +158,10 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     drop(init);
     undo.keep();
     drop(undo);
+    // The memory is shared with init: the kernel would copy what is written to
+    // free it, and the command is about to end.
+    std::mem::forget((limits, plan));
+    std::mem::forget((config, text));
     Ok(Created { container, record, pidfd, terminal })
 }
 

@@ -142,6 +142,7 @@ fn enter<'p>(
         namespaces,
         outside: false,
         tasks: std::mem::take(&mut entrance.tasks),
+        devices: entrance.devices.take(),
         start: None,
         root: if has_mount_namespace(plan) { None } else { Some(root_of(pid)?) },
         console,

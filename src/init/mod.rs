@@ -119,7 +119,7 @@ pub(crate) fn stone(
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
 fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done<Infallible> {
     attributes::initial_affinity(plan)?;
-    cgroups::join(handles, report)?;
+    cgroups::join(plan, handles, report)?;
     attributes::affinity(plan)?;
     namespaces::die_with_parent()?;
     attributes::label_keys(plan, handles)?;
@@ -139,6 +139,7 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     };
 
     report.wait(Step::Recorded)?;
+    cgroups::join_devices(handles)?;
     namespaces::outlive_parent()?;
     attributes::set(plan)?;
     attributes::label_exec(plan, handles)?;

@@ -125,6 +125,8 @@ pub(crate) struct Handles {
     pub(crate) outside: bool,
     /// `tasks` files of cgroup v1 directories; the child writes itself there.
     pub(crate) tasks: Vec<OwnedFd>,
+    /// The one of v1's devices, for when their rules are complete.
+    pub(crate) devices: Option<OwnedFd>,
     /// The root and the sources of mounts, as far as the parent opens them.
     pub(crate) sources: Sources,
     /// Listens for `start`, for which a new container waits.
@@ -219,20 +221,23 @@ fn new_container(
         hook_states: HookStates::default(),
         create_container: hooks::plan("createContainer", &config.hooks.create_container)?,
         start_container: hooks::plan("startContainer", &config.hooks.start_container)?,
-        pause_after_mounts: pauses_after_mounts(config, options),
+        pause_after_mounts: pauses_after_mounts(config, options, namespaces),
     })
 }
 
-/// Device rules of v1 take effect line by line, and those of v2 must not keep
-/// a disk from being mounted; and some hooks are the parent's.
-fn pauses_after_mounts(config: &spec::Config, options: &Options) -> bool {
+/// Device rules must not keep a disk from being mounted, but hold for the
+/// child's hooks; and some hooks are the parent's. On v1 the child enters the
+/// cgroup of devices late anyway, unless its cgroup namespace begins there.
+fn pauses_after_mounts(config: &spec::Config, options: &Options, namespaces: &Namespaces) -> bool {
     let is_disk = |mount: &spec::Mount| {
         mount.source.as_deref().is_some_and(|source| source.starts_with("/dev/"))
     };
-    !matches!(options.cgroup_view, mounts::CgroupView::Unified(_))
-        || config.mounts.iter().any(is_disk)
-        || !config.hooks.prestart.is_empty()
-        || !config.hooks.create_runtime.is_empty()
+    let hooks = &config.hooks;
+    let for_devices = match options.cgroup_view {
+        mounts::CgroupView::Unified(_) => config.mounts.iter().any(is_disk),
+        _ => namespaces.has(namespaces::CLONE_NEWCGROUP) || !hooks.create_container.is_empty(),
+    };
+    for_devices || !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty()
 }
 
 /// The session keyring of all processes of a container.
