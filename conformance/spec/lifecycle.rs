@@ -40,6 +40,9 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("L10", delete_keeps_what_create_has_not_made),
         test!("L11", the_id_of_a_deleted_container_is_free_again),
         test!("L12", operations_on_an_unknown_container_fail),
+        test!("lifecycle", an_init_that_waits_is_small)
+            .fails_on("runc", "9 MiB of Go")
+            .fails_on("crun", "2 MiB"),
         test!("L12", delete_force_of_an_unknown_container_is_silent),
         test!("L12", operations_without_an_id_fail),
     ]
@@ -339,6 +342,23 @@ fn the_id_of_a_deleted_container_is_free_again(case: &Case) {
     for _ in 0..2 {
         assert_eq!(bundle.outcome(), "again\n");
     }
+}
+
+/// Ten thousand of them may wait on a node, and whatever it needed to get there
+/// is needed no more.
+fn an_init_that_waits_is_small(case: &Case) {
+    // Without optimisation the code is several times as long.
+    const LIMIT: u64 = if cfg!(debug_assertions) { 4096 } else { 1024 };
+    let bundle = case.bundle();
+    bundle.create().ok();
+    let status = format!("/proc/{}/status", bundle.pid());
+    let resident = || {
+        let text = fs::read_to_string(&status).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    // It goes on for a moment after `create` has ended.
+    until("init is small", || resident() <= LIMIT);
 }
 
 /// "Attempting to query a container that does not exist MUST generate an

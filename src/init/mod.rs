@@ -34,7 +34,7 @@ use crate::plan::process::Terminal;
 use crate::plan::{Handles, NewContainer, Plan, Process};
 use crate::sys::clone::{CLONE_PARENT, clone_child};
 use crate::sys::process::{Signal, set_parent_process_death_signal};
-use crate::sys::{self, Errno, fd, socket};
+use crate::sys::{self, Errno, fd, memory, socket};
 use step::{Done, Failure, Step, at, failure};
 
 /// Whom the init reports to: the command that made it, later `start`.
@@ -208,6 +208,8 @@ fn wait_for_start(
 ) -> Done {
     wait::open_for_start(start)?;
     report.done(Step::Created)?;
+    // Whoever waits for this goes on meanwhile.
+    memory::drop_code();
 
     wait::for_start(start, report)?;
     let states = &plan.hook_states.created;

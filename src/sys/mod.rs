@@ -12,6 +12,7 @@ pub(crate) mod exec;
 pub(crate) mod fd;
 pub(crate) mod heap;
 pub(crate) mod keyring;
+pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod netdevice;
