@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Group, empty, open_directory, v1};
 use crate::error::{Doing, Error, Result};
+use crate::sys::fs::CWD;
 
 /// How long the kernel may take to stop all processes. One that waits for a
 /// disk stops only when it has it.
@@ -18,10 +19,19 @@ const FREEZE: &str = "cgroup.freeze";
 
 /// Whether the cgroup is frozen, or about to be.
 pub(super) fn is_frozen(directory: BorrowedFd<'_>, group: &Group) -> bool {
+    tells(group, |file| empty::read(directory, file))
+}
+
+/// The same, by its path.
+pub(super) fn is_frozen_at(group: &Group) -> bool {
+    tells(group, |file| empty::read(CWD, &format!("{}/{file}", group.path)))
+}
+
+fn tells(group: &Group, read: impl FnOnce(&str) -> crate::sys::Result<String>) -> bool {
     if v1::is_freezer(group) {
-        return empty::read(directory, STATE).is_ok_and(|state| state.trim() != "THAWED");
+        return read(STATE).is_ok_and(|state| state.trim() != "THAWED");
     }
-    group.is_v2() && empty::read(directory, FREEZE).is_ok_and(|state| state.trim() == "1")
+    group.is_v2() && read(FREEZE).is_ok_and(|state| state.trim() == "1")
 }
 
 /// Freezes the cgroup and all below it, and waits until all of it has stopped.

@@ -232,7 +232,13 @@ impl Store {
             other => other?,
         }
         let record = container.record()?;
-        let status = container.status_now(&record, true);
+        let status = match record.init.and_then(InitId::alive) {
+            // To knock is what `start` does next, with the same answer.
+            Some(init) if op == Op::Start && init.is_ours && !record.cgroups.is_frozen() => {
+                Status::Created
+            }
+            init => container.status_now(&record, init.as_ref(), true),
+        };
         status.permit(op, id)?;
         Ok((container, record, status))
     }
@@ -374,16 +380,14 @@ impl Container {
 
     /// Asks the kernel.
     pub(crate) fn status(&self, record: &Record) -> Status {
-        self.status_now(record, false)
+        self.status_now(record, record.init.and_then(InitId::alive).as_ref(), false)
     }
 
     /// The same; with `held` the lock is ours, so nobody is creating.
-    fn status_now(&self, record: &Record, held: bool) -> Status {
-        if record.init.is_none() && !held && self.is_locked() {
-            return Status::Creating;
-        }
-        match record.init.and_then(InitId::alive) {
-            Some(alive) => self.status_alive(record, &alive, held),
+    fn status_now(&self, record: &Record, alive: Option<&Alive>, held: bool) -> Status {
+        match alive {
+            Some(alive) => self.status_alive(record, alive, held),
+            None if record.init.is_none() && !held && self.is_locked() => Status::Creating,
             None => Status::Stopped,
         }
     }

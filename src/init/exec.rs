@@ -48,9 +48,12 @@ fn executable(path: &PathBuffer) -> Result<()> {
 
 /// `HOME` of the user from the container's `/etc/passwd`, else `/`.
 pub(super) fn find_home(plan: &mut Plan) -> Done {
-    if !plan.process.find_home {
-        return Ok(());
-    }
+    if plan.process.find_home { look_for_home(plan) } else { Ok(()) }
+}
+
+#[cold]
+#[inline(never)]
+fn look_for_home(plan: &mut Plan) -> Done {
     let uid = plan.process.credentials.uid;
     let mut home = PathBuffer::new();
     let set = |home: &mut PathBuffer| -> Result<()> {

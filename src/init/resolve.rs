@@ -260,6 +260,8 @@ impl PathBuffer {
 /// Resolution for kernels without `openat2`: the directories on the way are
 /// kept open, so that `..` leads to where we came from and not to where a
 /// rename has put it, and never above the root.
+#[cold]
+#[inline(never)]
 fn walk(
     root: BorrowedFd<'_>,
     path: &CStr,
