@@ -85,9 +85,9 @@ pub(crate) struct Entrance {
     /// Which of them is the v2 one.
     v2: Option<usize>,
     /// `tasks` of each v1 directory but the one of devices.
-    pub(crate) tasks: Vec<OwnedFd>,
+    tasks: Vec<OwnedFd>,
     /// `tasks` of v1's directory of devices.
-    pub(crate) devices: Option<OwnedFd>,
+    devices: Option<OwnedFd>,
     /// systemd's unit that the v2 directory belongs to.
     unit: Option<Unit>,
     /// Keeps it until init is in it.
@@ -95,6 +95,11 @@ pub(crate) struct Entrance {
 }
 
 impl Entrance {
+    /// The files by which a process enters v1's directories, and that of devices.
+    pub(crate) fn take_tasks(&mut self) -> (Vec<OwnedFd>, Option<OwnedFd>) {
+        (std::mem::take(&mut self.tasks), self.devices.take())
+    }
+
     /// Moves a process into the v2 directory, where it could not be born there.
     pub(crate) fn admit(&self, pid: i32) -> Result<()> {
         let Some(directory) = self.v2() else { return Ok(()) };

@@ -85,8 +85,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     let text = read_config(request, &bundle)?;
     let config = configuration(store, request, &text)?;
     let (mut plan, mut record) = decide(&config, request, &bundle)?;
-    let resources = config.linux().resources.as_ref().unwrap_or(NO_LIMITS);
-    let limits = record.cgroups.limits(resources)?;
+    let limits = record.cgroups.limits(config.linux().resources.as_ref().unwrap_or(NO_LIMITS))?;
     phases.done("the plan");
     // All that can be opened is opened before anything is made.
     let (console, terminal) = console(&config, request.console_socket.as_deref(), request.detach)?;
@@ -110,19 +109,10 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     undo.push(|| warn(cgroups.remove()));
     undo.push(|| warn(group.iter().try_for_each(Group::undo)));
     group.iter().zip(&config.linux().intel_rdt).try_for_each(|(group, rdt)| group.make(rdt))?;
-    let start = container.bind_start()?;
     phases.done("state directory and cgroups");
-    let mut handles = Handles {
-        proc,
-        namespaces,
-        outside: false,
-        tasks: std::mem::take(&mut entrance.tasks),
-        devices: entrance.devices.take(),
-        sources: plan::Sources::default(),
-        start: Some(start),
-        root: None,
-        console,
-    };
+    let mut handles = Handles::new(proc, namespaces, console);
+    (handles.tasks, handles.devices) = entrance.take_tasks();
+    handles.start = Some(container.bind_start()?);
 
     hide_from(&before_clone)?;
     let (admit, locked) = (|pid| entrance.admit(pid), Some(container.as_fd()));

@@ -136,17 +136,9 @@ fn enter<'p>(
     if below.is_empty() && entrance.takes_nobody() {
         entrance.replace_v2(Cgroups::enter_beside(pid)?);
     }
-    let mut handles = Handles {
-        sources: plan::Sources::default(),
-        proc: open_proc()?,
-        namespaces,
-        outside: false,
-        tasks: std::mem::take(&mut entrance.tasks),
-        devices: entrance.devices.take(),
-        start: None,
-        root: if has_mount_namespace(plan) { None } else { Some(root_of(pid)?) },
-        console,
-    };
+    let mut handles = Handles::new(open_proc()?, namespaces, console);
+    (handles.tasks, handles.devices) = entrance.take_tasks();
+    handles.root = if has_mount_namespace(plan) { None } else { Some(root_of(pid)?) };
     // What was opened by its pid must not be another's.
     if pidfd::has_ended(alive.pidfd.as_fd()) {
         return Err(Error::os("enter the container", Errno::SRCH));

@@ -137,6 +137,23 @@ pub(crate) struct Handles {
     pub(crate) console: Option<OwnedFd>,
 }
 
+impl Handles {
+    /// Those that every launch has.
+    pub(crate) fn new(proc: OwnedFd, namespaces: Vec<OwnedFd>, console: Option<OwnedFd>) -> Self {
+        Self {
+            proc,
+            namespaces,
+            outside: false,
+            tasks: Vec::new(),
+            devices: None,
+            sources: Sources::default(),
+            start: None,
+            root: None,
+            console,
+        }
+    }
+}
+
 /// What the parent opens of the host for the child, which may not reach it as
 /// root of its user namespace.
 #[derive(Debug, Default)]
