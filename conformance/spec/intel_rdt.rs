@@ -9,6 +9,7 @@ use crate::support::{Bundle, Case, Test, Value, json, runtime, test};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
+        test!("R1", another_process_is_in_the_class_too).needs(needs()),
         test!("R2", without_resctrl_it_is_an_error),
         test!("R9", resctrl_is_left_alone_unless_asked_for).needs(needs()),
         test!("R1", the_process_is_in_the_tasks_of_its_class).needs(needs()),
@@ -140,6 +141,22 @@ fn the_process_is_in_the_tasks_of_its_class(case: &Case) {
     let seen = run(&bundle, TMPFS, "mkdir $R/gold", "cat $R/gold/tasks; ls -A $R").ok();
     let pid = seen.stdout.trim_end_matches("gold\n");
     assert!(pid.parse::<u32>().is_ok(), "{seen}");
+}
+
+/// The container's processes are all of them, `exec`'s included. A directory
+/// serves for the file system, as another command has to find it.
+fn another_process_is_in_the_class_too(case: &Case) {
+    let bundle = with(case, json!({"closID": "gold"})).sleeps();
+    run_command(&bundle, "create", "true", "mkdir $R/gold", "").ok();
+    bundle.start().ok();
+    let (pid, tasks) = (bundle.pid(), || case.read("resctrl/gold/tasks"));
+    assert_eq!(tasks(), pid.to_string());
+    let pid_file = case.path("pid");
+    let exec = bundle.command("exec", &["--pid-file", pid_file.to_str().unwrap()]);
+    exec.args(["true"]).run().ok();
+    assert_eq!(tasks(), case.read("pid"));
+    assert_ne!(tasks(), pid.to_string());
+    bundle.end();
 }
 
 /// "MUST use the container ID … and create the <container-id> directory";

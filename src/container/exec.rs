@@ -144,7 +144,10 @@ fn enter<'p>(
         return Err(Error::os("enter the container", Errno::SRCH));
     }
     hide_from(&before_clone)?;
-    launch(plan, &mut handles, &before_clone, entrance.v2(), |pid| entrance.admit(pid), None)
+    let admit = |pid| entrance.admit(pid);
+    let init = launch(plan, &mut handles, &before_clone, entrance.v2(), admit, None)?;
+    record.resctrl.iter().try_for_each(|group| group.admit_one_more(init.pid()))?;
+    Ok(init)
 }
 
 /// What to enter, before the clone and after it.

@@ -211,6 +211,11 @@ impl Group {
         })
     }
 
+    /// Another process of the container; somebody may have removed the class.
+    pub(crate) fn admit_one_more(&self, pid: i32) -> Result<()> {
+        if self.class.is_dir() { self.admit(pid) } else { Ok(()) }
+    }
+
     /// Removes what is the container's own.
     pub(crate) fn remove(&self) -> Result<()> {
         let class = (self.made && !self.named).then_some(&self.class);
