@@ -126,6 +126,13 @@ impl Entrance {
         }
     }
 
+    /// Lets a user of the host manage the container's cgroup.
+    fn delegate(&self, owner: u32) -> Result<()> {
+        let Some(directory) = self.v2() else { return Ok(()) };
+        v2::delegate(directory, owner)
+            .doing(|| format!("give the container's cgroup to user {owner}"))
+    }
+
     /// Init is in: nobody has to keep the place any more.
     pub(crate) fn is_taken(&mut self) {
         self.placeholder = None;
@@ -282,15 +289,18 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Makes the directories and opens them. If that fails, what was made is
-    /// removed again; nobody is killed for it.
-    pub(crate) fn make(&self, limits: &Limits<'_>) -> Result<Entrance> {
+    /// Makes the directories and opens them; the one of v2 may become `owner`'s.
+    /// If that fails, what was made is removed again; nobody is killed for it.
+    pub(crate) fn make(&self, limits: &Limits<'_>, owner: Option<u32>) -> Result<Entrance> {
         // systemd removes a unit whose only process has ended.
         let placeholder = match &self.unit {
             Some(unit) => unit.start(&limits.writes)?,
             None => None,
         };
-        let made = self.make_all(placeholder);
+        let made = self.make_all(placeholder).and_then(|entrance| {
+            owner.map_or(Ok(()), |owner| entrance.delegate(owner))?;
+            Ok(entrance)
+        });
         made.inspect_err(|_| {
             if self.unit.is_none() {
                 self.remove_empty();

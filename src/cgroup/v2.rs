@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{MOUNT_POINT, empty, open_directory};
 use crate::error::{Doing, Result};
+use crate::sys::Errno;
+use crate::sys::fs::{AtFlags, Uid, chownat};
 
 /// Makes every controller that the host has available in the container's
 /// cgroup, level by level, as engines want to read statistics even where no
@@ -25,6 +27,23 @@ pub(super) fn enable_controllers(path: &str, cgroup: BorrowedFd<'_>) -> Result<(
         end += 1 + next;
         if let Ok(level) = open_directory(&path[..end]) {
             enable_all(level.as_fd(), &available);
+        }
+    }
+    Ok(())
+}
+
+/// Gives the directory to `owner`, and those of its files that the kernel says
+/// are for a manager below it; what gives resources to it stays ours.
+pub(super) fn delegate(cgroup: BorrowedFd<'_>, owner: u32) -> crate::sys::Result<()> {
+    let listed = std::fs::read_to_string("/sys/kernel/cgroup/delegate");
+    let listed = listed.unwrap_or_else(|_| {
+        "cgroup.procs\ncgroup.subtree_control\ncgroup.threads".to_owned() // before Linux 4.15
+    });
+    let owner = Some(Uid::from_raw(owner));
+    for name in ["."].into_iter().chain(listed.lines()) {
+        match chownat(cgroup, name, owner, None, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            other => other?,
         }
     }
     Ok(())

@@ -105,7 +105,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     cgroups.claim()?;
     record.cgroups.clone_from(&cgroups);
     container.write_journal(&record)?;
-    let mut entrance = record.cgroups.make(&limits)?;
+    let mut entrance = record.cgroups.make(&limits, plan.cgroup_owner)?;
     undo.push(|| warn(cgroups.remove()));
     undo.push(|| warn(group.iter().try_for_each(Group::undo)));
     group.iter().zip(&config.linux().intel_rdt).try_for_each(|(group, rdt)| group.make(rdt))?;

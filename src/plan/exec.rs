@@ -39,6 +39,7 @@ pub(crate) fn for_exec(
         opens_sources: false,
         privileged,
         rootless: options.rootless,
+        cgroup_owner: None,
         unshare_cgroup: 0,
         keyring: (!options.no_new_keyring).then(|| keyring(&options.id)).transpose()?,
         container: None,

@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     /// `CLONE_NEWCGROUP` where the child makes its cgroup namespace itself,
     /// because on cgroup v1 it is not in its cgroups before; else 0.
     pub(crate) unshare_cgroup: u64,
+    /// The user of the host, other than root, whose the cgroup is to be.
+    pub(crate) cgroup_owner: Option<u32>,
     /// Name of the session keyring to join, unless `--no-new-keyring`.
     pub(crate) keyring: Option<CString>,
     /// All that is made for a new container; `exec` finds it made.
@@ -208,6 +210,7 @@ pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan>
         opens_sources,
         privileged,
         rootless: options.rootless,
+        cgroup_owner: cgroup_owner(config, &namespaces, &container.rootfs.mounts, options.rootless),
         process: process::plan(config, options, &namespaces)?,
         namespaces,
         unshare_cgroup,
@@ -240,6 +243,31 @@ fn new_container(
         start_container: hooks::plan("startContainer", &config.hooks.start_container)?,
         pause_after_mounts: pauses_after_mounts(config, options, namespaces),
     })
+}
+
+/// Who shall manage the container's cgroup: its user, if it has a namespace
+/// for it and finds it writable at the usual place. What a user has made is
+/// the user's already.
+/// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/config-linux.md#cgroup-ownership>
+fn cgroup_owner(
+    config: &spec::Config,
+    namespaces: &Namespaces,
+    mounts: &[Mount],
+    rootless: bool,
+) -> Option<u32> {
+    let is_shown = |mount: &Mount| {
+        mount.target.as_bytes() == b"sys/fs/cgroup"
+            && matches!(mount.kind, Kind::Cgroup2 { fallback: Some(_) })
+            && mount.attr.set & crate::sys::mount::MOUNT_ATTR_RDONLY == 0
+    };
+    let inside = config.process.as_ref()?.user.uid;
+    let outside = match &namespaces.user {
+        User::Own => inside,
+        User::New(maps) | User::Joined(Some(maps)) => idmap::outside(&maps.uid, inside)?,
+        User::Joined(None) => return None,
+    };
+    let is_given = namespaces.makes(namespaces::CLONE_NEWCGROUP) && mounts.iter().any(is_shown);
+    (is_given && outside != 0 && !rootless).then_some(outside)
 }
 
 /// Device rules must not keep a disk from being mounted, but hold for the
