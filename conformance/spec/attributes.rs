@@ -30,6 +30,14 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("bad", a_label_without_selinux_is_refused)
             .fails_on("crun", "runs it unconfined")
             .needs(needs![no_file("/sys/fs/selinux/enforce")]),
+        test!("bad", a_mount_label_without_selinux_is_refused)
+            .fails_on("runc 1.1", "does not name it")
+            .fails_on("crun 1.8", "mounts without it")
+            .needs(needs![no_file("/sys/fs/selinux/enforce")]),
+        test!("bad", a_deadline_on_some_of_the_processors_is_refused)
+            .fails_on("runc 1.1", "does not know it")
+            .fails_on("crun 1.8", "has other words")
+            .needs(needs![controller("cpuset"), file("/sys/devices/system/cpu/cpu1")]),
         test!("process", empty_labels_are_no_labels),
         test!("process", the_apparmor_profile_confines_the_program)
             .needs(needs![file("/sys/kernel/security/apparmor/.replace")]),
@@ -232,11 +240,30 @@ fn a_profile_without_apparmor_is_refused(case: &Case) {
     case.leaves_nothing();
 }
 
+const LABEL: &str = "system_u:system_r:container_t:s0:c1,c2";
+
 /// "selinux label is specified in config, but selinux is disabled or not supported".
 fn a_label_without_selinux_is_refused(case: &Case) {
-    let label = "system_u:system_r:container_t:s0:c1,c2";
-    let bundle = case.bundle().set("/process/selinuxLabel", json!(label));
+    let bundle = case.bundle().set("/process/selinuxLabel", json!(LABEL));
     bundle.create().fails().tells("selinux");
+    case.leaves_nothing();
+}
+
+/// Each new file system would refuse it as an option that it does not know.
+fn a_mount_label_without_selinux_is_refused(case: &Case) {
+    case.bundle().set("/linux/mountLabel", json!(LABEL)).create().fails().says("linux.mountLabel");
+    case.leaves_nothing();
+}
+
+/// sched(7): a deadline task's affinity must be that of all processors; the
+/// kernel only says that it is not permitted.
+fn a_deadline_on_some_of_the_processors_is_refused(case: &Case) {
+    let deadline =
+        json!({"policy": "SCHED_DEADLINE", "runtime": 1_000_000, "deadline": 100_000_000});
+    let bundle = case.bundle().set("/process/scheduler", deadline);
+    bundle.run().ok();
+    let output = bundle.set("/linux/resources/cpu/cpus", json!("0")).create().fails();
+    output.tells("process.scheduler").tells("linux.resources.cpu.cpus");
     case.leaves_nothing();
 }
 

@@ -8,6 +8,7 @@ use crate::support::{Bundle, Case, Test, json, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
+        test!("bad", what_contradicts_is_refused_with_its_path).needs(needs![minke]),
         test!("N2", a_namespace_without_path_is_new),
         test!("N2", a_new_cgroup_namespace_has_its_root_at_the_container)
             .needs(needs![file("/proc/self/ns/cgroup")]),
@@ -279,4 +280,45 @@ fn a_domainname_without_a_uts_namespace_is_refused(case: &Case) {
         .set("/domainname", json!("my.domain"));
     bundle.create().fails();
     case.leaves_nothing();
+}
+
+/// In one line, before anything is made.
+fn what_contradicts_is_refused_with_its_path(case: &Case) {
+    let offsets = json!({"boottime": {"secs": 1}});
+    let nanoseconds = json!({"monotonic": {"nanosecs": 1_000_000_000}});
+    let clock = json!({"realtime": {"secs": 1}});
+    let joins_time = || case.bundle().joins("time", "/proc/self/ns/time");
+    for (bundle, field) in [
+        (joins_time().set("/linux/timeOffsets", offsets.clone()), "linux.timeOffsets"),
+        (case.bundle().set("/linux/timeOffsets", offsets), "linux.timeOffsets"),
+        (
+            case.bundle().namespace("time").set("/linux/timeOffsets", nanoseconds),
+            "linux.timeOffsets.monotonic.nanosecs",
+        ),
+        (
+            case.bundle().namespace("time").set("/linux/timeOffsets", clock),
+            "linux.timeOffsets.realtime",
+        ),
+        (case.bundle().without_namespace("uts"), "hostname"),
+        (
+            case.bundle()
+                .without_namespace("uts")
+                .remove("/hostname")
+                .set("/domainname", json!("d")),
+            "domainname",
+        ),
+        (
+            case.bundle()
+                .without_namespace("network")
+                .set("/linux/netDevices", json!({"eth9": {}})),
+            "linux.netDevices[\"eth9\"]",
+        ),
+        (case.bundle().joins("user", "/proc/self/ns/net"), "linux.namespaces[5].path"),
+        (case.bundle().joins("user", "proc/self/ns/user"), "linux.namespaces[5].path"),
+    ] {
+        let output = bundle.create().exits(1);
+        assert_eq!(output.stderr.lines().count(), 1, "{output}");
+        assert!(output.stderr.contains(&format!("config.json: {field}: ")), "{field}: {output}");
+        case.leaves_nothing();
+    }
 }

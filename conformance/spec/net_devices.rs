@@ -98,6 +98,7 @@ fn a_name_that_is_taken_in_a_joined_namespace_fails(case: &Case) {
     let failed = bundle.launch("run", &[]).through(wrapper).run().fails();
     assert!(failed.stdout.contains("inner"), "{failed}");
     assert!(failed.stderr.contains("taken"), "{failed}");
+    assert!(failed.exits(1).stderr.contains("config.json: linux.netDevices[\"inner\"]"));
     case.leaves_nothing();
 }
 

@@ -34,6 +34,11 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("2.2", parameters_of_the_user_namespace_are_set)
             .fails_on("runc 1.1", "knows none of them")
             .fails_on("crun 1.8", "knows none of them"),
+        test!("G4", a_cgroup_that_is_writable_belongs_to_the_user)
+            .fails_on("runc 1.1", "gives it to nobody")
+            .fails_on("crun 1.8", "gives it to the container's root"),
+        test!("2.2", a_container_in_a_container).needs(needs![minke]),
+        test!("2.2", a_container_in_one_with_masked_paths_is_told_of_them).needs(needs![minke]),
         test!("2.2", ids_that_the_caller_does_not_have_are_refused).needs(needs![minke]),
         test!("2.2", a_user_namespace_in_a_user_namespace),
     ]
@@ -266,4 +271,91 @@ fn a_user_namespace_in_a_user_namespace(case: &Case) {
     let output = inside(&bundle, "run").ok();
     let words: Vec<_> = output.stdout.split_whitespace().collect();
     assert_eq!(words.join(" "), "0 0 1 0 1:3");
+}
+
+/// config-linux.md#cgroup-ownership: "the host uid that maps to the value of
+/// process.user.uid", "only … the container's cgroup directory and files within
+/// that directory that are listed in /sys/kernel/cgroup/delegate", and only of
+/// cgroup v2 with a cgroup namespace of its own and a mount without `ro`.
+fn a_cgroup_that_is_writable_belongs_to_the_user(case: &Case) {
+    let unified = "[ -e /sys/fs/cgroup/cgroup.controllers ] ||
+        { umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup; }";
+    let see = "cd /sys/fs/cgroup && stat -c %u . cgroup.procs cgroup.subtree_control cgroup.freeze
+        mkdir x 2>/dev/null && echo made; rmdir x 2>/dev/null; true";
+    let with = |options: &[&str], uid: u32| {
+        mapped(case.bundle())
+            .set("/mounts/6/options", json!(options))
+            .set("/process/user/uid", json!(uid))
+            .sh(see)
+    };
+    let nobody = "65534\n65534\n65534\n65534\n";
+    for (bundle, expected) in [
+        (with(&["rw"], 0).namespace("cgroup"), "0\n0\n0\n65534\nmade\n"),
+        (with(&["rw"], 7).namespace("cgroup"), "7\n7\n7\n65534\nmade\n"),
+        (with(&["ro"], 0).namespace("cgroup"), nobody),
+        (with(&["rw"], 0), nobody),
+    ] {
+        let run = bundle.launch("run", &[]).after(&format!("{{ {unified}; }}")).run();
+        bundle.settle(run).ok().prints(expected);
+    }
+}
+
+/// A container that has all that runs one: capabilities over its own
+/// namespaces, the runtime, and the bundle `inner`.
+fn outer<'c>(case: &'c Case, inner: &Bundle<'_>) -> Bundle<'c> {
+    inner.write_config();
+    let own = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_ADMIN", "SETGID", "SETPCAP"];
+    let own = [&own[..], &["SETUID", "SYS_ADMIN", "SYS_CHROOT"]].concat();
+    let own: Vec<_> = own.iter().map(|name| format!("CAP_{name}")).collect();
+    let mut outer = mapped(case.bundle())
+        .directory("/inner")
+        .file("/bin/runtime", "")
+        .bind(&inner.dir, "/inner", &["rbind"])
+        .bind(&crate::support::runtime::PATH, "/bin/runtime", &["bind", "ro"])
+        .args(&["runtime", "--root", "/tmp/state", "run", "--bundle", "/inner", "inner"]);
+    for set in ["bounding", "effective", "permitted"] {
+        outer = outer.set(&format!("/process/capabilities/{set}"), json!(own));
+    }
+    outer
+}
+
+fn inner(case: &Case) -> Bundle<'_> {
+    let script = "id -u; cat /proc/self/uid_map; echo x >/dev/null; stat -c %t:%T /dev/null";
+    mapped(case.bundle()).remove("/linux/cgroupsPath").remove("/process/rlimits").sh(script)
+}
+
+/// With a user namespace of its own, below that of the other.
+fn below(case: &Case) -> Bundle<'_> {
+    let map = json!([{"containerID": 0, "hostID": 1, "size": 1000}]);
+    let below = inner(case).set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    for path in ["", "tmp", "root"] {
+        chown(below.rootfs(path), Some(100_001), Some(100_001)).unwrap();
+    }
+    below
+}
+
+/// In the user namespace of the other, and below it.
+fn a_container_in_a_container(case: &Case) {
+    let within = inner(case)
+        .without_namespace("user")
+        .remove("/linux/uidMappings")
+        .remove("/linux/gidMappings");
+    for (inner, ids) in [(within, "0 100000 65536"), (below(case), "0 1 1000")] {
+        let outer = outer(case, &inner)
+            .set("/linux/maskedPaths", json!([]))
+            .set("/linux/readonlyPaths", json!([]));
+        let output = outer.run().ok();
+        let words: Vec<_> = output.stdout.split_whitespace().collect();
+        assert_eq!(words.join(" "), format!("0 {ids} 1:3"));
+    }
+}
+
+/// proc(5) and sysfs(5) are mounted in a user namespace only where they would
+/// reveal nothing: not in a container whose own are masked.
+fn a_container_in_one_with_masked_paths_is_told_of_them(case: &Case) {
+    let output = outer(case, &below(case)).run().exits(1);
+    let last = output.stderr.lines().last().unwrap_or_default();
+    for words in ["mounts[0]", "proc", "no part of the runtime's own is covered"] {
+        assert!(last.contains(words), "{words} in {output}");
+    }
 }

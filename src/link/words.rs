@@ -16,12 +16,12 @@ const SECCOMP: &str = "config.json: linux.seccomp: load the filter";
 /// Words a failure of `create`.
 pub(crate) fn describe(plan: &Plan, step: Step, item: u16, errno: i32, text: &str) -> String {
     let index = usize::from(item);
-    if step == Step::Mount
-        && errno == Errno::PERM.raw_os_error()
-        && let Some(words) = plan.mounts().get(index).and_then(locked_words)
-    {
-        return format!("config.json: mounts[{index}]: {words}");
-    }
+    let text = match plan.mounts().get(index) {
+        Some(mount) if step == Step::Mount && errno == Errno::PERM.raw_os_error() => {
+            user_namespace_words(mount).unwrap_or(text)
+        }
+        _ => text,
+    };
     if let Some(words) = plan.container.as_ref().and_then(|new| new_words(new, step, index)) {
         return with_cause(&words, errno, text);
     }
@@ -163,11 +163,17 @@ fn mount_words(plan: &NewContainer, step: Step, index: usize) -> String {
     }
 }
 
-/// runc's words for what only the user namespace of the mount may change.
-fn locked_words(mount: &Mount) -> Option<String> {
-    let clears = mount.attr.clear | mount.tree.clear != 0;
-    let changes = clears && matches!(mount.kind, Kind::Bind(_) | Kind::Remount(_));
-    changes.then(|| format!("cannot clear locked flags at \"/{}\"", mount.target.to_string_lossy()))
+/// What the kernel refuses in a user namespace; of flags, in runc's words.
+fn user_namespace_words(mount: &Mount) -> Option<&'static str> {
+    match &mount.kind {
+        Kind::Bind(_) | Kind::Remount(_) if mount.attr.clear | mount.tree.clear != 0 => {
+            Some("cannot clear locked flags")
+        }
+        Kind::Filesystem(fs) if fs.on_real_directory => {
+            Some("in a user namespace only where no part of the runtime's own is covered")
+        }
+        _ => None,
+    }
 }
 
 /// The words for scheduling, memory policy and labels.
