@@ -38,7 +38,7 @@ fn files() {
 }
 
 fn cpus() {
-    sh("docker run -d --name busy --cpus 0.2 bb sh -c 'while :; do :; done'");
+    sh("docker run -d --name busy --cpus 0.03 bb sh -c 'while :; do :; done'");
     let throttled = "cat /sys/fs/cgroup/cpu/docker/$(docker inspect -f '{{.Id}}' busy)/cpu.stat";
     until(&format!("{throttled} | grep -E 'nr_throttled [1-9]'"));
     sh("docker rm -f busy");

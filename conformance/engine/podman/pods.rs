@@ -7,7 +7,10 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         scenario("pods", pods),
         scenario("generate kube, play kube", kube),
-        scenario("nothing left", nothing_left).last(),
+        scenario("nothing left", nothing_left)
+            .may_fail_on("runc", "leaves the cgroups of a create that was killed")
+            .may_fail_on("crun", "leaves the cgroups of a create that was killed")
+            .last(),
     ]
 }
 
