@@ -117,7 +117,7 @@ pub(crate) fn fails(code: i32, script: &str, words: &str) {
 /// Repeats a script until it succeeds.
 #[track_caller]
 pub(crate) fn until(script: &str) {
-    until_within(10, script);
+    until_within(20, script);
 }
 
 #[track_caller]

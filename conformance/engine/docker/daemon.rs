@@ -31,7 +31,7 @@ fn shim_dies() {
     until_processes("sleep 610", 2);
     let pid = sh("docker inspect -f '{{.State.Pid}}' shimless");
     sh(&format!("kill -KILL $(sed 's/.*) [A-Z] \\([0-9]*\\) .*/\\1/' /proc/{pid}/stat)"));
-    until_within(20, "[ $(docker inspect -f '{{.State.Running}}' shimless) = false ]");
+    until_within(30, "[ $(docker inspect -f '{{.State.Running}}' shimless) = false ]");
     until_processes("sleep 610", 0);
     sh("docker rm -f shimless");
     leaves_nothing(&id);
