@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::wait::PATIENCE;
 use crate::support::{Bundle, Case, Test, leaks, test, wait};
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -20,6 +21,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("crash", a_create_that_hangs_in_a_hook_blocks_nobody)
             .fails_on("runc 1.1", "knows of no container yet")
             .fails_on("crun 1.8", "says created"),
+        test!("crash", a_start_that_hangs_in_a_hook_can_be_deleted),
         test!("crash", a_state_that_is_garbage_is_told)
             .fails_on("crun 1.8", "deletes the directory alone")
             .fails_on("runc 1.1", "panics"),
@@ -127,10 +129,27 @@ fn a_create_that_hangs_in_a_hook_blocks_nobody(case: &Case) {
     assert_eq!(bundle.status(), "creating");
     case.runtime(["list"]).run().ok();
     bundle.delete_force().ok();
+    assert!(wait::ended(create.pid(), Duration::ZERO) && wait::ended(hook, PATIENCE));
     create.kill();
-    let hook = rustix::process::Pid::from_raw(hook).unwrap();
-    let _ = rustix::process::kill_process(hook, rustix::process::Signal::KILL);
-    deleted(&bundle, Duration::ZERO);
+    case.leaves_nothing();
+}
+
+/// In the container, or after its program has begun.
+fn a_start_that_hangs_in_a_hook_can_be_deleted(case: &Case) {
+    for kind in ["startContainer", "poststart"] {
+        let mark = case.path(kind);
+        let bundle = case.bundle().file("/mark", "");
+        let path = if kind == "poststart" { mark.clone() } else { bundle.rootfs("/mark") };
+        let seen = if kind == "poststart" { mark.to_str().unwrap() } else { "/mark" };
+        let bundle = bundle.hook(kind, &format!("echo there > {seen}; exec sleep 1000")).sleeps();
+        bundle.create().ok();
+        let start = bundle.command("start", &[]).spawn();
+        wait::until_written(&path);
+        bundle.delete_force().ok();
+        assert!(wait::ended(start.pid(), PATIENCE));
+        start.kill();
+        case.leaves_nothing();
+    }
 }
 
 /// A full disk, or a hand: an error that says so, and no crash. Others are

@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod exec;
 mod foreground;
 pub(crate) mod guard;
+mod holder;
 pub(crate) mod id;
 pub(crate) mod kill;
 mod lsm;

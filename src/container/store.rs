@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::id;
 use super::resctrl::Group;
 use super::status::{Op, Status};
+use super::{holder, id};
 use crate::cgroup::Cgroups;
 use crate::error::{Doing, Error, Result};
 use crate::spec::Hook;
@@ -227,8 +227,11 @@ impl Store {
         let container = self.open(id)?;
         match container.lock() {
             // Whoever hangs (a hook without an end, say) must not keep a
-            // container from being deleted by force; it will find it gone.
-            Err(Error::Broken { .. }) if op == Op::ForceDelete => {}
+            // container from being deleted by force.
+            Err(busy @ Error::Broken { .. }) if op == Op::ForceDelete => {
+                holder::end(container.as_fd()).ok_or(busy)?;
+                container.lock()?;
+            }
             other => other?,
         }
         let record = container.record()?;
