@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("H5", the_mounts_are_there_when_the_first_hooks_run),
         test!("H5", create_container_hooks_run_in_the_mount_namespace_of_the_container),
         test!("H5", start_container_hooks_run_in_the_container),
+        test!("H5", start_container_hooks_do_not_need_what_the_program_may_not_have),
         test!("H6", a_failing_prestart_hook_fails_create),
         test!("H6", a_failing_create_runtime_hook_fails_create),
         test!("H6", a_failing_create_container_hook_fails_create),
@@ -228,6 +229,18 @@ fn start_container_hooks_run_in_the_container(case: &Case) {
     let hook = json!({"path": "/only-here", "args": ["only-here", trace]});
     bundle.push("/hooks/startContainer", hook).outcome();
     assert_eq!(lines(case), ["conformance"]);
+}
+
+/// They may read their state and say something where the program may write no
+/// file: the limit is the program's.
+fn start_container_hooks_do_not_need_what_the_program_may_not_have(case: &Case) {
+    let limits = json!([{"type": "RLIMIT_FSIZE", "hard": 0, "soft": 0},
+        {"type": "RLIMIT_NOFILE", "hard": 16, "soft": 16}]);
+    let bundle = case.bundle().set("/process/rlimits", limits).sh("ulimit -f; echo > /file");
+    let bundle = bundle.hook("startContainer", "echo said; [ -n \"$pid\" ]");
+    let run = bundle.run();
+    assert!(run.code() != 0 && !bundle.rootfs("/file").metadata().is_ok_and(|m| m.len() > 0));
+    assert!(!run.stderr.contains("hook"), "{run}");
 }
 
 fn failing(case: &Case, kind: &str) {

@@ -6,7 +6,7 @@ use super::step::{Done, Step, at, failure};
 use crate::plan::credentials::Capabilities;
 use crate::plan::{Handles, Plan, Process, User};
 use crate::sys::fs::{Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, major, minor};
-use crate::sys::process::{chdir, setrlimit, umask};
+use crate::sys::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, umask};
 use crate::sys::thread::{
     CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
@@ -37,7 +37,15 @@ pub(super) fn oom_score_adj(plan: &Plan, handles: &Handles) -> Done {
 pub(super) fn drop_privileges(plan: &Plan) -> Done {
     let who = &plan.process.credentials;
     for (index, (resource, limit)) in plan.process.rlimits.iter().enumerate() {
-        at(Step::Rlimit, index, setrlimit(*resource, *limit))?;
+        let hooks = plan.container.as_ref().is_some_and(|new| !new.start_container.is_empty());
+        let now = getrlimit(*resource).maximum.zip(limit.maximum);
+        let limit = if hooks && *resource == Resource::Fsize {
+            let larger = now.map(|(now, wanted)| now.max(wanted));
+            Rlimit { current: larger, maximum: larger }
+        } else {
+            *limit
+        };
+        at(Step::Rlimit, index, setrlimit(*resource, limit))?;
     }
     if who.no_new_privileges {
         at(Step::NoNewPrivileges, 0, set_no_new_privs(true))?;
@@ -58,6 +66,17 @@ pub(super) fn drop_privileges(plan: &Plan) -> Done {
     until_confined.permitted |= admin_for_filter(&plan.process);
     at(Step::Capabilities, 1, set_capabilities(None, sets(until_confined)))?;
     raise_ambient(who.capabilities.ambient)
+}
+
+/// The size of files, which hooks that run as the program does are still to be
+/// spared: what they read and say are files, too.
+pub(super) fn limit_file_size(plan: &Plan) -> Done {
+    for (index, (resource, limit)) in plan.process.rlimits.iter().enumerate() {
+        if *resource == Resource::Fsize {
+            at(Step::Rlimit, index, setrlimit(*resource, *limit))?;
+        }
+    }
+    Ok(())
 }
 
 /// `CAP_SYS_ADMIN` where init keeps it to load the filter, and gives it up

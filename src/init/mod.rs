@@ -152,6 +152,7 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     seccomp::meet_agent(&plan.process, report)?;
     if let (Some(new), Some(start)) = (&plan.container, start) {
         wait_for_start(new, &plan.process, &start, report)?;
+        credentials::limit_file_size(plan)?;
     }
 
     // Whoever said start wanted it started, and may be gone by now; without
