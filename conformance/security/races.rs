@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::support::old_kernel::can_be_played;
 use crate::support::{Bundle, Case, Test, json, test};
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -16,6 +17,12 @@ pub(crate) fn tests() -> Vec<Test> {
             .may_fail_on("runc 1.1", "makes it there"),
         test!("CVE-2021-30465", no_volume_is_mounted_over_the_root),
         test!("CVE-2023-27561", no_mask_is_laid_elsewhere),
+        test!("GHSA-3q8j-pf29-vwv8", no_read_only_path_is_left_writable)
+            .may_fail_on("runc 1.1", "names it twice"),
+        test!("GHSA-3q8j-pf29-vwv8", no_masked_directory_is_left_open),
+        test!("GHSA-3q8j-pf29-vwv8", no_read_only_path_is_left_writable_by_mount)
+            .needs(can_be_played())
+            .may_fail_on("runc 1.1", "names it twice"),
         test!("CVE-2025-31133", no_null_that_changes_is_bound_over_a_masked_path)
             .may_fail_on("runc 1.1", "binds the victim"),
     ]
@@ -114,6 +121,42 @@ fn no_mask_is_laid_elsewhere(case: &Case) {
     tries(case, &bundle, |output| {
         assert!(output.code() != 0 || output.stdout == "ran\n", "{output}");
     });
+}
+
+/// A volume with a directory and, in its place now and then, a link to another;
+/// the mounts at both that the program finds.
+fn covered(case: &Case, field: &str, check: impl Fn(&[&str]) -> bool) {
+    let bundle = case.bundle().file("/other/secret", "").set(field, json!(["/volume/a"]));
+    let volume = volume(case, Path::new("/other"));
+    let bundle = bundle
+        .bind(&volume, "/volume", &["bind"])
+        .sh("grep -E ' /(volume/[ab]|other) ' /proc/self/mountinfo; echo ran");
+    tries(case, &bundle, |output| {
+        let lines: Vec<_> = output.stdout.lines().collect();
+        let [mounts @ .., "ran"] = &lines[..] else {
+            assert_ne!(output.code(), 0, "{output}");
+            return;
+        };
+        let options: Vec<_> = mounts.iter().filter_map(|line| line.split(' ').nth(5)).collect();
+        assert!(mounts.len() == 1 && check(&options), "{output}");
+    });
+}
+
+/// Bound in one place, and made read-only in another.
+fn no_read_only_path_is_left_writable(case: &Case) {
+    covered(case, "/linux/readonlyPaths", |options| options[0].starts_with("ro"));
+}
+
+/// The same.
+fn no_masked_directory_is_left_open(case: &Case) {
+    covered(case, "/linux/maskedPaths", |options| options[0].starts_with("ro"));
+}
+
+/// Without descriptors of mounts a path is named twice: then it is to be the
+/// same, or nothing.
+fn no_read_only_path_is_left_writable_by_mount(case: &Case) {
+    case.lacks("fsopen,fsconfig,fsmount,fspick,open_tree,move_mount,mount_setattr");
+    covered(case, "/linux/readonlyPaths", |options| options[0].starts_with("ro"));
 }
 
 /// /dev/null is checked, and then used by its name again.

@@ -133,6 +133,10 @@ fn legacy_bind(
         None,
     )?;
     let made = resolve::in_root(root, &mount.target)?;
+    // Somebody has put another in its place meanwhile.
+    if !resolve::is_same(made.as_fd(), source.as_fd())? {
+        return Err(Errno::AGAIN);
+    }
     if !mount.attr.is_empty() {
         set_attr(made.as_fd(), false, &attr_of(mount.attr))?;
     }

@@ -65,6 +65,10 @@ fn cover_with_itself(target: BorrowedFd<'_>, root: BorrowedFd<'_>, path: &CStrin
             let flags = MountFlags::BIND | MountFlags::REC;
             mount::mount(whole.as_c_str(), whole.as_c_str(), c"", flags, None)?;
             let made = resolve::in_root(root, path)?;
+            // Somebody has put another in its place meanwhile.
+            if !resolve::is_same(made.as_fd(), target)? {
+                return Err(Errno::AGAIN);
+            }
             return mounts::set_attr(made.as_fd(), false, &READONLY);
         }
         other => other?,
