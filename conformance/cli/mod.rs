@@ -9,6 +9,7 @@ mod descriptors;
 mod errors;
 mod events;
 mod exec;
+mod exec_edges;
 mod features;
 mod list;
 mod logs;
@@ -32,6 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
         errors::tests(),
         events::tests(),
         exec::tests(),
+        exec_edges::tests(),
         features::tests(),
         list::tests(),
         logs::tests(),

@@ -22,6 +22,7 @@ use crate::plan::exec::{Changes, change, has_mount_namespace, is_by_pidfd};
 use crate::plan::namespaces::Join;
 use crate::plan::{self, Handles, Plan};
 use crate::spec::{Config, Process};
+use crate::sys::event::Timespec;
 use crate::sys::fs::{CWD, Mode, OFlags, openat};
 use crate::sys::{Errno, fd, namespace, pidfd, signal};
 
@@ -69,9 +70,9 @@ pub(crate) fn exec(store: &Store, request: Request) -> Result<u8> {
     let signals =
         if request.detach { None } else { Some(signal::block_all().doing(|| "block signals")?) };
     let init = enter(&mut plan, &record, &alive, request, console)
-        .map_err(|e| half_dead(e, &record.id))?;
+        .map_err(|e| half_dead(e, &alive, &record.id))?;
     run(init, request, agent, signals.as_ref(), terminal.as_ref())
-        .map_err(|e| half_dead(e, &record.id))
+        .map_err(|e| half_dead(e, &alive, &record.id))
 }
 
 /// The process that is asked for.
@@ -165,16 +166,21 @@ fn namespaces_of(plan: &Plan, alive: &Alive) -> Result<(Vec<OwnedFd>, Vec<OwnedF
 
 /// Namespaces of an init that is ending can no longer be had from it, and its
 /// pid namespace takes nobody in.
-fn half_dead(error: Error, id: &str) -> Error {
+fn half_dead(error: Error, alive: &Alive, id: &str) -> Error {
+    let stopped = || Status::Stopped.permit(Op::Exec, id).err();
     let is_join = match &error {
+        // Killed with all others of the pid namespace, whose init ends last.
+        Error::Init { step: "vanished", .. } => {
+            let soon = Timespec { tv_sec: 1, tv_nsec: 0 };
+            let ended = pidfd::wait(alive.pidfd.as_fd(), Some(&soon)) == Ok(true);
+            return if ended { stopped().unwrap_or(error) } else { error };
+        }
         Error::Init { step, .. } => *step == Step::JoinNamespace.name(),
         Error::Os { .. } => true,
         _ => false,
     };
     match error.errno().map(Errno::from_raw_os_error) {
-        Some(Errno::SRCH | Errno::NOMEM) if is_join => {
-            Status::Stopped.permit(Op::Exec, id).err().unwrap_or(error)
-        }
+        Some(Errno::SRCH | Errno::NOMEM) if is_join => stopped().unwrap_or(error),
         _ => error,
     }
 }
