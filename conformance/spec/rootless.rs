@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crate::support::command::Invocation;
 use crate::support::needs::{Need, needs};
-use crate::support::{Bundle, Case, Test, Value, json, runtime, scratch, test};
+use crate::support::{Bundle, Case, Test, Value, json, runtime, scratch, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         test!("rootless", a_user_runs_a_container_and_is_root_in_it)
+            .may_fail_on("crun 1.8", "cannot do without cgroups here"),
+        test!("CVE-2016-9962", what_a_user_brings_in_shows_no_descriptor)
+            .may_fail_on("crun 1.8", "cannot do without cgroups here"),
+        test!("rootless", what_root_brings_in_does_not_have_its_groups)
+            .may_fail_on("runc 1.1", "keeps them")
             .may_fail_on("crun 1.8", "cannot do without cgroups here"),
         test!("rootless", a_user_has_a_state_directory_of_its_own)
             .fails_on("crun 1.8", "takes it for root as well"),
@@ -198,6 +203,46 @@ fn a_user_runs_a_container_and_is_root_in_it(case: &Case) {
     let output = by_user(case, bundle.launch("run", &[])).run().ok();
     let words: Vec<_> = output.stdout.split_whitespace().collect();
     assert_eq!(words.join(" "), format!("0 0 {USER} 1 ro"));
+}
+
+/// A process that is brought in comes from outside: root of the container's
+/// user namespace, whatever its capabilities there, does not look into it
+/// before it is the program (CVE-2016-9962).
+fn what_a_user_brings_in_shows_no_descriptor(case: &Case) {
+    let all = json!(["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN", "CAP_KILL"]);
+    let script = "echo ready; while :; do for p in /proc/[0-9]*; do for f in $p/fd/*; do \
+        l=$(readlink $f) && case $l in /proc|/run*|/sys*|socket*|mnt*|*pidfd*) echo \"$p $f $l\";; esac; \
+        done; done 2>/dev/null; done";
+    let capabilities = json!({"bounding": all, "effective": all, "permitted": all});
+    let bundle = bundle(case).set("/process/capabilities", capabilities).sh(script);
+    let created = by_user(case, bundle.launch("create", &[])).run().ok();
+    case.expect_live(&bundle.id);
+    by_user(case, bundle.command("start", &[])).run().ok();
+    until("the watcher", || created.stdout_by_now().starts_with("ready\n"));
+    for _ in 0..30 {
+        let exec = bundle.command("exec", &[]).args(["sh", "-c", "id -u"]);
+        by_user(case, exec).run().ok().prints("0\n");
+    }
+    let seen = created.stdout_by_now();
+    assert!(seen == "ready\n", "{}", &seen[..seen.len().min(500)]);
+    by_user(case, bundle.command("delete", &["--force"])).run().ok();
+}
+
+/// Where groups cannot be set, as in a user's container, those of whoever
+/// brings a process in would be its own.
+fn what_root_brings_in_does_not_have_its_groups(case: &Case) {
+    let bundle = bundle(case).sh("echo ready; exec sleep 1000");
+    let created = by_user(case, bundle.launch("create", &[])).run().ok();
+    case.expect_live(&bundle.id);
+    by_user(case, bundle.command("start", &[])).run().ok();
+    until("the container's program", || created.stdout_by_now() == "ready\n");
+    let setgroups = fs::read_to_string(format!("/proc/{}/setgroups", bundle.pid())).unwrap();
+    assert_eq!(setgroups, "deny\n");
+    let groups = ["setpriv", "--groups", "4,27"];
+    let exec = bundle.command("exec", &[]).args(["grep", "^Groups:", "/proc/self/status"]);
+    let output = exec.through(groups).run().ok();
+    assert_eq!(output.stdout.split_whitespace().collect::<Vec<_>>(), ["Groups:"], "{output}");
+    by_user(case, bundle.command("delete", &["--force"])).run().ok();
 }
 
 /// Where the kernel refuses to mount cgroup v2 (no cgroup namespace), the

@@ -10,6 +10,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("sysctl", a_value_of_the_whole_host_is_refused),
         test!("sysctl", the_hostname_has_a_field_of_its_own),
         test!("sysctl", a_value_of_a_namespace_that_is_shared_is_refused),
+        test!("sysctl", a_value_of_a_joined_network_of_the_host_is_refused_in_a_user_namespace_too),
         test!("sysctl", a_value_of_a_joined_network_of_the_host_is_refused)
             .fails_on("crun", "does not check"),
         test!("sysctl", a_key_cannot_climb_out),
@@ -84,6 +85,19 @@ fn a_value_of_a_joined_network_of_the_host_is_refused(case: &Case) {
     let own = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
     let bundle = case.bundle().joins("network", "/proc/self/ns/net");
     bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": own.trim()})).create().fails();
+    case.leaves_nothing();
+}
+
+/// The same with a user namespace, whose root could not write it; but the
+/// runtime could.
+fn a_value_of_a_joined_network_of_the_host_is_refused_in_a_user_namespace_too(case: &Case) {
+    let own = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap();
+    let map = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+    let bundle = case.bundle().namespace("user").joins("network", "/proc/self/ns/net");
+    let bundle = bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    let bundle = bundle.without_mount("/sys").without_mount("/sys/fs/cgroup");
+    let bundle = bundle.set("/linux/sysctl", json!({"net.ipv4.ip_forward": own.trim()}));
+    bundle.create().fails().tells("ip_forward");
     case.leaves_nothing();
 }
 
