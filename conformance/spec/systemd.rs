@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("systemd", a_unit_that_has_failed_is_reset),
         test!("systemd", a_unit_that_is_there_is_left_alone).may_fail_on("crun", "other words"),
         test!("systemd", device_rules_outlive_reloads_and_changes_of_the_unit),
+        test!("exec", another_process_goes_to_init_where_its_cgroup_takes_nobody),
         test!("systemd", a_path_of_another_shape_is_refused),
         test!("systemd", a_bus_that_is_dead_or_hangs_is_told).needs(needs![minke]),
         test!("systemd", without_an_answer_delete_leaves_nothing_all_the_same).needs(needs![minke]),
@@ -417,4 +418,24 @@ fn a_create_takes_two_calls_at_most(case: &Case) {
     let calls: Vec<_> = calls.collect();
     assert!((1..=2).contains(&calls.len()), "{trace}");
     assert!(calls[0].contains("StartTransientUnit"), "{trace}");
+}
+
+/// A systemd in the container moves itself to a cgroup below, and gives that
+/// controllers: then the container's own can hold no process any more
+/// (cgroups-v2, "no internal process constraint").
+fn another_process_goes_to_init_where_its_cgroup_takes_nobody(case: &Case) {
+    let bundle = case.bundle().running();
+    let of = |pid: i32| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let own = PathBuf::from(format!("/sys/fs/cgroup{}", of(bundle.pid()).trim()[3..].to_owned()));
+    let below = own.join("init.scope");
+    fs::create_dir(&below).unwrap();
+    for pid in fs::read_to_string(own.join("cgroup.procs")).unwrap().lines() {
+        fs::write(below.join("cgroup.procs"), pid).unwrap();
+    }
+    fs::write(own.join("cgroup.subtree_control"), "+pids").unwrap();
+    assert!(fs::write(own.join("cgroup.procs"), bundle.pid().to_string()).is_err());
+    let seen = bundle.command("exec", &[]).args(["cat", "/proc/self/cgroup"]).run().ok();
+    seen.prints(&of(bundle.pid()));
+    bundle.delete_force().ok();
+    assert!(!own.exists());
 }
