@@ -187,7 +187,10 @@ impl Cgroups {
         let mut groups: Vec<Group> =
             host::hierarchies()?.into_iter().map(place).collect::<Result<_>>()?;
         // Whoever is frozen can be killed only there, so it comes first.
-        groups.sort_by_key(|group| !v1::is_freezer(group));
+        if let Some(at) = groups.iter().position(v1::is_freezer) {
+            let freezer = groups.remove(at);
+            groups.insert(0, freezer);
+        }
         Ok(Self { groups, unit: None })
     }
 
