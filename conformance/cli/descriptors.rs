@@ -55,7 +55,8 @@ fn preserved_descriptors_are_there(case: &Case) {
 /// A number that is too high is a mistake of the caller.
 fn a_preserved_descriptor_that_is_missing_fails(case: &Case) {
     let bundle = case.bundle();
-    bundle.launch("run", &["--preserve-fds", "4"]).through(with_files(case, "")).run().fails();
+    let run = bundle.launch("run", &["--preserve-fds", "4"]).through(with_files(case, "")).run();
+    run.fails().says("unable to stat preserved-fd");
     case.leaves_nothing();
 }
 

@@ -67,7 +67,7 @@ fn the_example_is_written_into_the_bundle(case: &Case) {
 fn an_existing_config_is_kept(case: &Case) {
     let config = case.path("config.json");
     fs::write(&config, "mine").unwrap();
-    case.runtime(["spec"]).run().fails().says("exists");
+    case.runtime(["spec"]).run().fails().says("File config.json exists. Remove it first");
     assert_eq!(fs::read_to_string(config).unwrap(), "mine");
 }
 
