@@ -8,7 +8,9 @@ use crate::support::{Bundle, Case, Test, json, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        test!("exec", exec_without_a_mount_namespace_has_the_containers_root),
+        test!("exec", exec_without_a_mount_namespace_has_the_containers_root)
+            .may_fail_on("runc 1.1", "wants a /proc in the image")
+            .may_fail_on("crun 1.8", "wants a /proc in the image"),
         test!("exec", exec_without_a_pid_namespace_is_in_the_others),
         test!("exec", exec_with_a_profile_without_apparmor_fails)
             .may_fail_on("crun 1.8", "runs it unconfined")
@@ -24,7 +26,8 @@ pub(crate) fn tests() -> Vec<Test> {
             .may_fail_on("crun 1.8", "other words")
             .may_fail_on("runc 1.1", "other words"),
         test!("exec", exec_has_a_terminal_without_a_proc)
-            .may_fail_on("runc 1.1", "opens it by /proc"),
+            .may_fail_on("runc 1.1", "opens it by /proc")
+            .may_fail_on("crun 1.8", "wants a /proc"),
     ]
 }
 
