@@ -26,7 +26,7 @@ build_image() {
         printf '%s\n' "$key" >"$dir/key"
     fi
     if [[ $machine == qemu && ! -e $dir/initrd ]]; then
-        need qemu-system-x86_64=qemu-system-x86 cpio=cpio
+        need qemu-system-x86_64=qemu-system-x86 cpio=cpio depmod=kmod xz=xz-utils
         make_qemu "$dir"
     fi
     exec {image_lock}>&-
