@@ -31,6 +31,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("cgroups", cgroups_below_that_are_frozen_die_by_delete_force)
             .may_fail_on("runc 1.1", "waits in vain")
             .may_fail_on("crun", "waits in vain"),
+        test!("cgroups", who_cannot_be_killed_is_named).needs(needs![cgroup1, minke]),
         test!("cgroups", double_forked_daemons_die_by_delete_force),
         test!("G3", a_frozen_cgroup_is_refused).needs(needs![cgroupfs]).fails_on("crun", "uses it"),
         test!("G3", a_cgroup_with_processes_is_refused)
@@ -241,6 +242,26 @@ fn cgroups_below_that_are_frozen_die_by_delete_force(case: &Case) {
     frozen.unwrap();
     bundle.delete_force().ok();
     until("the death of all", || !all.iter().any(|&pid| alive(pid)));
+    case.leaves_nothing();
+}
+
+/// Who is frozen by a cgroup of v1 above the container's, which is not the
+/// container's to thaw, does not die.
+fn who_cannot_be_killed_is_named(case: &Case) {
+    let bundle = case.bundle();
+    let above = format!("/{}/{}above", crate::support::scratch::name(), case.tag);
+    let path = format!("{above}/{}", bundle.id);
+    let bundle = bundle.set("/linux/cgroupsPath", json!(path)).running();
+    let pid = bundle.pid();
+    let state = format!("/sys/fs/cgroup/freezer{above}/freezer.state");
+    fs::write(&state, "FROZEN").unwrap();
+    let output = bundle.delete_force();
+    fs::write(&state, "THAWED").unwrap();
+    let output = output.exits(1);
+    let words = [format!("its init, pid {pid} ("), " in ".into(), "is frozen".into()];
+    assert!(words.iter().all(|words| output.stderr.contains(words)), "{output}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output}");
+    bundle.delete_force().ok();
     case.leaves_nothing();
 }
 

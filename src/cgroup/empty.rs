@@ -192,13 +192,20 @@ fn left_over(directory: BorrowedFd<'_>, group: &Group, errno: Errno) -> Error {
 /// the first of them at least.
 pub(super) fn who(directory: BorrowedFd<'_>, wanted: impl Fn(&str) -> bool) -> String {
     let of = |pid: i32| {
-        let at =
-            |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        let state =
-            at("stat").rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');
-        let place = at("wchan");
-        wanted(&place).then(|| format!("pid {pid} ({state}, in {place})"))
+        let (named, place) = place(pid);
+        wanted(&place).then_some(named)
     };
     let who: Vec<String> = all_processes(directory).into_iter().filter_map(of).take(8).collect();
     if who.is_empty() { String::new() } else { format!(" with {}", who.join(", ")) }
+}
+
+/// `pid 7 (D, in io_schedule)`: a process and its place in the kernel, which
+/// is given once more by itself.
+pub(crate) fn place(pid: i32) -> (String, String) {
+    let at =
+        |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let state =
+        at("stat").rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');
+    let place = at("wchan");
+    (format!("pid {pid} ({state}, in {place})"), place)
 }

@@ -1,7 +1,7 @@
 //! Setting limits: writes into the files of a cgroup, by its directory.
 
 use std::borrow::Cow;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Doing, Error, Result};
 use crate::sys;
@@ -27,8 +27,11 @@ pub(super) type Directories<'f, 'd> = &'f dyn Fn(&str) -> Option<BorrowedFd<'d>>
 /// Which file could not be set to what, why, and which field asked for it.
 /// What was written before stays.
 pub(crate) fn apply(dir: Directories<'_, '_>, writes: &[Write<'_>], rootless: bool) -> Result<()> {
+    let mut open = None;
     in_order(writes, |write| match dir(write.controller) {
-        Some(dir) if write.controller == "devices" => unless_denied(set(dir, write), rootless),
+        Some(dir) if write.controller == "devices" => {
+            unless_denied(set_rule(dir, write, &mut open), rootless)
+        }
         Some(dir) => set(dir, write),
         None if write.missing == Missing::Ignored => Ok(()),
         // runc's words.
@@ -118,6 +121,24 @@ fn in_order(writes: &[Write<'_>], mut set: impl FnMut(&Write<'_>) -> Result<()>)
         }
     }
     refused.drain(..).try_for_each(set)
+}
+
+/// Writes one device rule. There are a dozen of them for the same file, which
+/// stays `open`; whether it is the one that allows is kept with it.
+fn set_rule(
+    dir: BorrowedFd<'_>,
+    rule: &Write<'_>,
+    open: &mut Option<(bool, OwnedFd)>,
+) -> Result<()> {
+    let allows = rule.file == "devices.allow";
+    if open.as_ref().is_none_or(|(known, _)| *known != allows) {
+        *open = open_file(dir, &rule.file).ok().map(|file| (allows, file));
+    }
+    let written = match open {
+        Some((_, file)) => write_to(file, &rule.value),
+        None => write(dir, &rule.file, &rule.value),
+    };
+    written.map_err(|errno| explain(dir, rule, &rule.file, &rule.value, errno))
 }
 
 /// Does one write.
@@ -217,9 +238,16 @@ fn name<'a>(dir: BorrowedFd<'_>, file: &'a str) -> Cow<'a, str> {
 }
 
 pub(super) fn write(dir: BorrowedFd<'_>, file: &str, value: &str) -> sys::Result<()> {
+    write_to(&open_file(dir, file)?, value)
+}
+
+fn open_file(dir: BorrowedFd<'_>, file: &str) -> sys::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = fs::openat(dir, file, flags, Mode::empty())?;
-    io::retry_on_intr(|| io::write(&file, value.as_bytes())).map(drop)
+    fs::openat(dir, file, flags, Mode::empty())
+}
+
+fn write_to(file: &OwnedFd, value: &str) -> sys::Result<()> {
+    io::retry_on_intr(|| io::write(file, value.as_bytes())).map(drop)
 }
 
 pub(super) fn read(dir: BorrowedFd<'_>, file: &str) -> sys::Result<String> {

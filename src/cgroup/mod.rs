@@ -33,6 +33,7 @@ use crate::sys::Errno;
 use crate::sys::clone::Placeholder;
 use crate::sys::fs::{Access, AtFlags, CWD, Mode, OFlags, access, mkdirat, openat, unlinkat};
 
+pub(crate) use empty::place;
 pub(crate) use enter::SubCgroups;
 
 use devices::Ruleset;
@@ -334,7 +335,7 @@ impl Cgroups {
                 }
             } else {
                 if group.controllers.split(',').any(|name| name == "cpuset") {
-                    v1::fill_cpuset(&group.path)?;
+                    v1::fill_cpuset(&group.path, fresh)?;
                 }
                 v1::open_tasks(directory.as_fd(), group, &mut entrance)?;
             }
@@ -518,7 +519,9 @@ fn make_parents(path: &str) -> Result<()> {
     while let Some(next) = path[end + 1..].find('/') {
         end += 1 + next;
         match mkdirat(CWD, &path[..end], Mode::from_raw_mode(0o755)) {
-            Ok(()) if path.starts_with("/sys/fs/cgroup/cpuset/") => v1::fill_cpuset(&path[..end])?,
+            Ok(()) if path.starts_with("/sys/fs/cgroup/cpuset/") => {
+                v1::fill_cpuset(&path[..end], true)?;
+            }
             Ok(()) | Err(Errno::EXIST) => {}
             // What is there already may be in a place that nobody may change.
             Err(_) if access(&path[..end], Access::EXISTS).is_ok() => {}

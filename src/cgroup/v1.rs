@@ -37,15 +37,16 @@ pub(super) fn open_tasks(
 
 /// A new cpuset has neither CPUs nor memory nodes, and takes no task in before
 /// it has some: it gets its parent's.
-pub(super) fn fill_cpuset(path: &str) -> Result<()> {
+/// One that is not `fresh` may have its own.
+pub(super) fn fill_cpuset(path: &str, fresh: bool) -> Result<()> {
     let Some((parent, _)) = path.rsplit_once('/') else { return Ok(()) };
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        if !read(path, file)?.is_empty() {
+        if !fresh && !read(path, file)?.is_empty() {
             continue;
         }
         let mut value = read(parent, file)?;
         if value.is_empty() && parent.len() > MOUNT_POINT.len() {
-            fill_cpuset(parent)?;
+            fill_cpuset(parent, false)?;
             value = read(parent, file)?;
         }
         fs::write(format!("{path}/{file}"), &value)

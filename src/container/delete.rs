@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use super::state::State;
 use super::status::{Op, Status};
 use super::store::{Alive, Container, InitId, Record, Store};
+use crate::cgroup;
 use crate::error::{Doing, Error, Result};
 use crate::hooks;
 use crate::sys::event::Timespec;
@@ -66,12 +67,12 @@ fn wait_for_end(alive: &Alive, record: &Record) -> Result<()> {
         return Ok(());
     }
     let pid = record.init.map_or(0, |init| init.pid);
-    let at = std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    let (named, _) = cgroup::place(pid);
+    let frozen = record.cgroups.is_frozen();
+    let hint = if frozen { "; a cgroup above the container's is frozen" } else { "" };
     Err(Error::Broken {
         what: format!("delete container {:?}", record.id),
-        why: format!(
-            "its init (pid {pid}) was killed but has not ended in {PATIENCE} s; it is at {at:?} in the kernel"
-        ),
+        why: format!("its init, {named}, was killed but has not ended in {PATIENCE} s{hint}"),
     })
 }
 

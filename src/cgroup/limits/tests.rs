@@ -178,7 +178,7 @@ impl V1 {
 #[ignore = "changes cgroups"]
 fn kernel_takes_the_limits_of_v1() {
     let on = V1::new("limits");
-    crate::cgroup::v1::fill_cpuset(on.cgroups[1].0.to_str().unwrap()).unwrap();
+    crate::cgroup::v1::fill_cpuset(on.cgroups[1].0.to_str().unwrap(), true).unwrap();
     assert_ne!(on.read("cpuset.cpus"), "");
 
     on.apply(
