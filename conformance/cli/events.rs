@@ -30,6 +30,12 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("1.3", a_stopped_container_has_no_events).needs(needs![command("events")]),
         test!("1.3", an_interval_is_a_duration_of_go).needs(needs![command("events")]),
         test!("1.3", all_tells_of_pause_and_exit).needs(needs![minke]),
+        test!("1.3", a_pause_is_told_when_it_happens).needs(needs![minke]),
+        test!("1.3", all_tells_of_memory_pressure).needs(needs![
+            minke,
+            cgroup1,
+            file("/sys/fs/cgroup/memory/memory.pressure_level")
+        ]),
     ]
 }
 
@@ -168,4 +174,39 @@ fn all_tells_of_pause_and_exit(case: &Case) {
     bundle.kill("KILL").ok();
     let output = events.wait().ok();
     assert_eq!(lines(&output.stdout).last().unwrap()["type"], "exit", "{output}");
+}
+
+/// And not with the next statistics only. The first may come before the
+/// command listens.
+fn a_pause_is_told_when_it_happens(case: &Case) {
+    let bundle = case.bundle().running();
+    let events = bundle.command("events", &["--all", "--interval", "1h"]).spawn();
+    until("a pause that is told", || {
+        bundle.command("pause", &[]).run().ok();
+        bundle.command("resume", &[]).run().ok();
+        events.has_printed("\"pause\"")
+    });
+    events.until_prints("\"resume\"");
+    bundle.kill("KILL").ok();
+    let output = events.wait().ok();
+    let kinds: Vec<Value> = lines(&output.stdout).iter().map(|e| e["type"].clone()).collect();
+    assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]), "{output}");
+}
+
+/// Before the kernel kills, it looks for memory everywhere.
+fn all_tells_of_memory_pressure(case: &Case) {
+    let resources = json!({"memory": {"limit": 8 << 20, "swap": 8 << 20, "swappiness": 0}});
+    // It is a child that eats, and is killed.
+    let script = "trap '(x=x; while :; do x=$x$x; done); echo survived' USR1; echo ready
+        while :; do sleep 0.05; done";
+    let bundle = case.bundle().set("/linux/resources", resources).sh(script);
+    let created = bundle.started();
+    until("the program", || created.stdout_by_now() == "ready\n");
+    let events = bundle.command("events", &["--all", "--interval", "20ms"]).spawn();
+    events.until_prints("stats");
+    bundle.kill("USR1").ok();
+    events.until_prints("\"oom\"");
+    events.until_prints("\"memory-pressure\"");
+    bundle.kill("KILL").ok();
+    events.wait().ok();
 }

@@ -177,7 +177,11 @@ impl Running<'_> {
     }
 
     pub(crate) fn until_prints(&self, text: &str) {
-        until(&format!("{text:?} on stdout"), || read(&self.stdout).contains(text));
+        until(&format!("{text:?} on stdout"), || self.has_printed(text));
+    }
+
+    pub(crate) fn has_printed(&self, text: &str) -> bool {
+        read(&self.stdout).contains(text)
     }
 
     pub(crate) fn wait(self) -> Output {

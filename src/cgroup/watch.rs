@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use super::{Cgroups, empty, limits};
 use crate::error::{Doing, Result};
 use crate::sys::event::{EventfdFlags, PollFlags, eventfd};
-use crate::sys::fs::{Mode, OFlags, openat};
+use crate::sys::fs::{CWD, Mode, OFlags, inotify, openat};
 use crate::sys::io;
 
 /// What can be heard of.
@@ -36,13 +36,16 @@ enum Kind {
     Trigger,
     /// `cgroup.events` of v2, with what it said.
     Frozen(bool),
+    /// inotify(7) of `freezer.state` of v1, which is written to freeze and to
+    /// thaw; with the file, and what it said.
+    Written(OwnedFd, bool),
 }
 
 impl Watch {
     /// What to poll for.
     pub(crate) fn poll(&self) -> (BorrowedFd<'_>, PollFlags) {
         let flags = match self.kind {
-            Kind::Counter(_) => PollFlags::IN,
+            Kind::Counter(_) | Kind::Written(..) => PollFlags::IN,
             _ => PollFlags::PRI,
         };
         (self.fd.as_fd(), flags)
@@ -75,6 +78,14 @@ impl Watch {
                 *before = frozen;
                 other.then_some(News::Frozen(frozen))
             }
+            Kind::Written(file, before) => {
+                io::read(&self.fd, &mut text[..]).ok()?;
+                let got = io::pread(file, &mut text, 0).ok()?;
+                let frozen = !text[..got].starts_with(b"THAWED");
+                let other = frozen != *before;
+                *before = frozen;
+                other.then_some(News::Frozen(frozen))
+            }
         }
     }
 }
@@ -102,8 +113,8 @@ impl Cgroups {
         }))
     }
 
-    /// Sources of the other news, as far as the machine has them. v1 does not
-    /// tell of freezing.
+    /// Sources of the other news, as far as the machine has them. v1 tells only
+    /// of freezing by the container's own file.
     pub(crate) fn watch_more(&self) -> Result<Vec<Watch>> {
         let directories = self.directories()?;
         let mut watches = Vec::new();
@@ -111,6 +122,7 @@ impl Cgroups {
         if !self.is_unified() {
             let fd = memory.and_then(|d| counter(d, "memory.pressure_level", " medium").ok());
             watches.extend(fd.map(|fd| Watch { kind: Kind::Counter(News::Pressure), fd }));
+            watches.extend(self.watch_state());
             return Ok(watches);
         }
         let Some(directory) = memory else { return Ok(watches) };
@@ -128,6 +140,16 @@ impl Cgroups {
             watches.push(watch);
         }
         Ok(watches)
+    }
+
+    fn watch_state(&self) -> Option<Watch> {
+        let path = format!("{}/freezer.state", self.freezer().ok()?.path);
+        let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK);
+        let fd = fd.ok()?;
+        inotify::add_watch(&fd, &path, inotify::WatchFlags::MODIFY).ok()?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(CWD, &path, flags, Mode::empty()).ok()?;
+        Some(Watch { kind: Kind::Written(file, self.is_frozen()), fd })
     }
 
     /// Whether the kernel has killed a process of the container for want of

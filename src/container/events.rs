@@ -53,17 +53,21 @@ pub(crate) fn events(
         let ended = wait(&init, &mut watches, next, |news| match news {
             News::Oom => tell(&event("oom")),
             News::Pressure => tell(&event("memory-pressure")),
+            News::Frozen(now) if now == frozen => Ok(()),
             News::Frozen(now) => {
                 frozen = now;
                 tell(&event(if now { "pause" } else { "resume" }))
             }
         })?;
         if ended {
+            // How it ended the kernel tells its parent alone (before Linux
+            // 6.15, which tells whoever has a pidfd).
             return if wanted.all { tell(&event("exit")) } else { Ok(()) };
         }
         if Instant::now() >= next {
             next = Instant::now() + wanted.interval;
-            // v1 does not tell of freezing: it is seen with the statistics.
+            // Of freezing by a cgroup above v1 does not tell: it is seen with
+            // the statistics.
             if wanted.all && record.cgroups.is_frozen() != frozen {
                 frozen = !frozen;
                 tell(&event(if frozen { "pause" } else { "resume" }))?;
