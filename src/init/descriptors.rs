@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use super::Report;
 use super::step::{Done, Step, at, failure};
 use crate::plan::{Handles, Plan};
+use crate::sys::fs::{CWD, FileType, Mode, OFlags, fstat, major, minor, openat};
 use crate::sys::process::{DumpableBehavior, ioctl_tiocsctty, set_dumpable_behavior};
+use crate::sys::stdio::{stderr, stdin, stdout};
 use crate::sys::{Errno, Result, fd, signal};
 
 /// Puts the terminal in place of the standard streams and closes everything
@@ -18,8 +20,9 @@ pub(super) fn hand_over(
     terminal: Option<OwnedFd>,
 ) -> Done<Option<OwnedFd>> {
     signal::reset();
-    if let Some(terminal) = terminal {
-        at(Step::Descriptors, 0, take_terminal(&terminal))?;
+    match terminal {
+        Some(terminal) => at(Step::Descriptors, 0, take_terminal(&terminal))?,
+        None => at(Step::Descriptors, 0, own_null())?,
     }
     let first = plan.preserve_fds.saturating_add(3);
     let first = RawFd::try_from(first).map_err(|_| failure(Step::Descriptors, 1, Errno::BADF))?;
@@ -59,6 +62,27 @@ fn take_terminal(terminal: &OwnedFd) -> Result<()> {
     ioctl_tiocsctty(terminal)?;
     for number in 0..3 {
         fd::dup_at(terminal.as_fd(), number, true)?;
+    }
+    Ok(())
+}
+
+/// The host's null device is nothing of the container's, and so cannot be
+/// saved with it: its own takes the place, if it has one.
+fn own_null() -> Result<()> {
+    let is_null = |fd: BorrowedFd<'_>| {
+        let stat = fstat(fd)?;
+        let device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+        Ok(device && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3))
+    };
+    for stream in [stdin(), stdout(), stderr()] {
+        if !is_null(stream)? {
+            continue;
+        }
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(own) = openat(CWD, c"/dev/null", flags, Mode::empty()) else { return Ok(()) };
+        if is_null(own.as_fd())? {
+            fd::dup_at(own.as_fd(), stream.as_raw_fd(), true)?;
+        }
     }
     Ok(())
 }
