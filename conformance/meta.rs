@@ -33,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("time", &[]),
     ("netlink", &[]),
+    ("criu", &[]),
     ("error", &["sys::Type"]),
     ("spec", &["sys::Type", "error"]),
     ("host", &["sys", "error"]),
@@ -51,7 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "container",
         &[
             "sys", "error", "spec", "host", "log", "check", "plan", "seccomp", "lsm", "cgroup",
-            "hooks", "link", "init", "time", "netlink",
+            "hooks", "link", "init", "time", "netlink", "criu",
         ],
     ),
     (

@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod command;
 mod container;
+mod criu;
 mod error;
 mod hooks;
 mod init;

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod bad_input;
+mod checkpoint;
 mod console;
 mod crash;
 mod descriptors;
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
     [
         arguments::tests(),
         bad_input::tests(),
+        checkpoint::tests(),
         console::tests(),
         crash::tests(),
         descriptors::tests(),

@@ -2,6 +2,7 @@
 //! says why; the test is then skipped, and counted.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use super::runtime;
 
@@ -111,4 +112,13 @@ pub(crate) fn controller(name: &str) -> Need {
         Err(_) => Path::new("/sys/fs/cgroup").join(name).is_dir(),
     };
     need(met, format!("needs the cgroup controller {name}"))
+}
+
+/// A CRIU in `PATH` that works on this kernel.
+pub(crate) fn criu() -> Need {
+    static WORKS: LazyLock<bool> = LazyLock::new(|| {
+        let check = std::process::Command::new("criu").arg("check").output();
+        check.is_ok_and(|check| check.status.success())
+    });
+    need(*WORKS, "needs a CRIU that works here (criu check)")
 }

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use super::{Cgroups, Entrance, Group, host, open_directory, v1};
 use crate::error::{Doing, Error, Result};
+use crate::sys::io;
 
 /// `--cgroup`: which sub-cgroups a process goes into, by controller. The empty
 /// name stands for all of them.
@@ -57,6 +58,18 @@ impl SubCgroups {
         let path = self.paths.iter().find(|(name, _)| Self::serves(name, group));
         let below = path.map_or("", |(_, path)| path.trim_matches('/'));
         if below.is_empty() { group.path.clone() } else { format!("{}/{below}", group.path) }
+    }
+}
+
+impl Entrance {
+    /// Moves a process that is there already into all of the container's
+    /// cgroups.
+    pub(crate) fn admit_all(&self, pid: i32) -> Result<()> {
+        for tasks in self.tasks.iter().chain(&self.devices) {
+            io::write(tasks, pid.to_string().as_bytes())
+                .doing(|| format!("move pid {pid} into the container's cgroups"))?;
+        }
+        self.admit(pid)
     }
 }
 

@@ -367,6 +367,11 @@ impl Cgroups {
         }
     }
 
+    /// Where the container can be frozen.
+    pub(crate) fn freezer_path(&self) -> Option<&str> {
+        self.freezer().ok().map(|group| group.path.as_str())
+    }
+
     /// The directory that can be frozen.
     fn freezer(&self) -> Result<&Group> {
         let freezes = |group: &&Group| group.is_v2() && self.is_unified() || v1::is_freezer(group);

@@ -15,9 +15,6 @@ pub(crate) struct Command {
     /// Flags end at the first argument: what follows belongs to somebody else.
     pub(crate) ends_at_argument: bool,
     pub(crate) group: Group,
-    /// A later version of minke brings it; its grammar is here already, as
-    /// engines probe for words of it.
-    pub(crate) later: bool,
 }
 
 /// A command that the table's rows fill in.
@@ -30,7 +27,6 @@ pub(crate) const BLANK: Command = Command {
     args: &[],
     ends_at_argument: false,
     group: Group::Minke,
-    later: false,
 };
 
 /// Under which heading the help lists a command.

@@ -23,8 +23,7 @@ pub(crate) fn global_help() -> String {
     for group in Group::ALL {
         text += &format!("\n{}:\n", group.title());
         for command in COMMANDS.iter().filter(|command| command.group == group) {
-            let later = if command.later { " (not there yet)" } else { "" };
-            text += &entry(command.name, &format!("{}{later}", command.about), 14);
+            text += &entry(command.name, command.about, 14);
         }
     }
     text += "\nOptions, before the command:\n";

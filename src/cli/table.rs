@@ -170,7 +170,6 @@ const KILL: Command = Command {
     ],
     ends_at_argument: true,
     group: Group::Lifecycle,
-    ..BLANK
 };
 
 const DELETE: Command = Command {
@@ -231,7 +230,6 @@ const EXEC: Command = Command {
     args: &[ID, Arg { name: "COMMAND", what: What::Free, required: false, repeated: true }],
     ends_at_argument: true,
     group: Group::Running,
-    ..BLANK
 };
 
 const PS: Command = Command {
@@ -244,7 +242,6 @@ const PS: Command = Command {
     args: &[ID, Arg { name: "PS-OPTION", what: What::Free, required: false, repeated: true }],
     ends_at_argument: true,
     group: Group::Running,
-    ..BLANK
 };
 
 const PAUSE: Command = Command {
@@ -370,7 +367,6 @@ const CHECKPOINT: Command = Command {
     ],
     args: &[ID],
     group: Group::Checkpoint,
-    later: true,
     ..BLANK
 };
 
@@ -401,7 +397,6 @@ const RESTORE: Command = Command {
     ],
     args: &[NEW_ID],
     group: Group::Checkpoint,
-    later: true,
     ..BLANK
 };
 

@@ -34,17 +34,24 @@ pub(super) fn run(global: &Global, matches: &Matches) -> Result<u8> {
 }
 
 fn request(global: &Global, matches: &Matches, detach: bool) -> Result<Request> {
-    let path = |flag: &str| matches.path(flag).map(absolute);
     Ok(Request {
-        id: matches.arg(0).to_owned(),
-        bundle: matches.path("bundle").map(Path::to_path_buf),
         config: matches.path("config").map(Path::to_path_buf),
-        console_socket: path("console-socket"),
-        pid_file: path("pid-file"),
-        pidfd_socket: path("pidfd-socket"),
-        no_pivot: matches.flag("no-pivot"),
+        pidfd_socket: matches.path("pidfd-socket").map(absolute),
         no_new_keyring: matches.flag("no-new-keyring"),
         preserve_fds: preserve_fds(matches)?,
+        ..request_to_restore(global, matches, detach)
+    })
+}
+
+/// What `restore` knows of it.
+pub(super) fn request_to_restore(global: &Global, matches: &Matches, detach: bool) -> Request {
+    let path = |flag: &str| matches.path(flag).map(absolute);
+    Request {
+        id: matches.arg(0).to_owned(),
+        bundle: matches.path("bundle").map(Path::to_path_buf),
+        console_socket: path("console-socket"),
+        pid_file: path("pid-file"),
+        no_pivot: matches.flag("no-pivot"),
         detach,
         rootless: match global.rootless {
             cli::Rootless::Auto => None,
@@ -56,7 +63,8 @@ fn request(global: &Global, matches: &Matches, detach: bool) -> Result<Request> 
             cli::CgroupManager::Systemd => CgroupManager::Systemd,
             cli::CgroupManager::Disabled => CgroupManager::Disabled,
         },
-    })
+        ..Request::default()
+    }
 }
 
 /// `--preserve-fds`.

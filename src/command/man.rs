@@ -37,9 +37,8 @@ fn overview() -> String {
     for group in Group::ALL {
         page += &format!(".SS {}\n", escape(group.title()));
         for command in COMMANDS.iter().filter(|command| command.group == group) {
-            let later = if command.later { " (not there yet)" } else { "" };
             page += &format!(
-                ".TP\n.BR minke\\-{} (8)\n{}{later}\n",
+                ".TP\n.BR minke\\-{} (8)\n{}\n",
                 escape(command.name),
                 escape(command.about)
             );
@@ -57,12 +56,8 @@ fn overview() -> String {
 fn page_of(command: &Command) -> String {
     let mut page = head(&format!("minke-{}", command.name), command.about);
     page += &format!("{}\n", escape(&command.usage()));
-    if command.later || !command.text.is_empty() {
+    if !command.text.is_empty() {
         page += ".SH DESCRIPTION\n";
-    }
-    if command.later {
-        page += "This version of minke does not have the command yet.\n";
-        page += if command.text.is_empty() { "" } else { ".PP\n" };
     }
     page += &escape(command.text).replace("\n\n", "\n.PP\n");
     page += if command.text.is_empty() { "" } else { "\n" };

@@ -1,5 +1,6 @@
 //! The commands: options in, a call into the runtime, output.
 
+mod checkpoint;
 #[expect(clippy::format_push_string, reason = "read by people: plain beats fast here")]
 mod completion;
 mod events;
@@ -24,9 +25,6 @@ use crate::error::{Error, Result};
 
 /// Runs a command; the result is the exit code of minke.
 pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
-    if matches.command.later {
-        return Err(Error::Unsupported { what: format!("the command {}", matches.name()) });
-    }
     if let Err(e) = matches.check_arity() {
         print(&format!("Incorrect Usage.\n\n{}", command_help(matches.command)))?;
         return Err(e);
@@ -38,6 +36,8 @@ pub(crate) fn run(global: &Global, matches: &Matches) -> Result<u8> {
         "kill" => lifecycle::kill(global, matches),
         "events" => events::run(global, matches),
         "update" => update::run(global, matches),
+        "checkpoint" => checkpoint::checkpoint(global, matches),
+        "restore" => checkpoint::restore(global, matches),
         "pause" => lifecycle::pause(global, matches),
         "resume" => lifecycle::resume(global, matches),
         "delete" => lifecycle::delete(global, matches),

@@ -27,7 +27,7 @@ use crate::sys::process::{DumpableBehavior, set_dumpable_behavior};
 use crate::sys::{Errno, fd, io, namespace, signal, socket};
 use crate::{check, hooks, time};
 
-const NO_LIMITS: &Resources = &Resources::NONE;
+pub(super) const NO_LIMITS: &Resources = &Resources::NONE;
 
 /// What `create` and `run` are asked for.
 #[derive(Debug, Default)]
@@ -167,7 +167,7 @@ fn give_net_devices(init: &Init<'_>) -> Result<()> {
 }
 
 /// What is to be made.
-fn configuration(store: &Store, request: &Request, text: &[u8]) -> Result<Config> {
+pub(super) fn configuration(store: &Store, request: &Request, text: &[u8]) -> Result<Config> {
     let mut config = Config::parse(text)?;
     check::config(&config)?;
     lsm::check(&config)?;
@@ -184,7 +184,7 @@ pub(super) fn hide_from(joined: &[OwnedFd]) -> Result<()> {
 }
 
 /// Whoever asked us to end does not want the container.
-fn go_on_unless(held: &signal::Held) -> Result<()> {
+pub(super) fn go_on_unless(held: &signal::Held) -> Result<()> {
     if !held.came() {
         return Ok(());
     }
@@ -219,7 +219,7 @@ fn without_cgroups(config: &Config) -> Result<()> {
 }
 
 /// The plan, and what is to be written down of it.
-fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Record)> {
+pub(super) fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Record)> {
     let linux = config.linux();
     let rootless = request.rootless.unwrap_or_else(is_rootless);
     let cgroups = match request.cgroup_manager {
@@ -271,6 +271,7 @@ fn decide(config: &Config, request: &Request, bundle: &str) -> Result<(Plan, Rec
         cgroups,
         resctrl: resctrl::locate(linux.intel_rdt.as_ref(), &request.id)?,
         no_new_keyring: request.no_new_keyring,
+        restored: false,
         shares_pid_namespace: plan.namespaces.new & CLONE_NEWPID == 0,
         program: config
             .process
@@ -358,7 +359,7 @@ fn unescaped(path: &str) -> String {
 }
 
 /// The hooks of this side, which see a container that has all its mounts.
-fn run_hooks(config: &Config, record: &Record) -> Result<()> {
+pub(super) fn run_hooks(config: &Config, record: &Record) -> Result<()> {
     let creating = state::State::new(record, Status::Creating).compact();
     hooks::run_all("prestart", &config.hooks.prestart, &creating, &record.bundle)?;
     hooks::run_all("createRuntime", &config.hooks.create_runtime, &creating, &record.bundle)
@@ -379,7 +380,7 @@ pub(super) fn blame_memory(error: Error, record: &Record) -> Error {
 
 /// A hook that failed is followed by `poststop`, as if the container had been
 /// deleted: the spec has it at step 12 of the lifecycle.
-fn poststop_after(error: &Error, record: &Record) {
+pub(super) fn poststop_after(error: &Error, record: &Record) {
     let of_init =
         matches!(error, Error::Init { step, .. } if *step == Step::CreateContainer.name());
     if of_init || matches!(error, Error::Hook { .. }) {
@@ -445,7 +446,7 @@ pub(super) fn check_preserved(count: u32) -> Result<()> {
     Ok(())
 }
 
-fn absolute(path: &Path) -> Result<String> {
+pub(super) fn absolute(path: &Path) -> Result<String> {
     let absolute = std::fs::canonicalize(path);
     let absolute = absolute
         .map_err(|e| std_error(format!("open bundle {:?}", path.display().to_string()), &e))?;
@@ -455,7 +456,7 @@ fn absolute(path: &Path) -> Result<String> {
         .map_err(|_| Error::usage("the path of the bundle is not UTF-8"))
 }
 
-fn read_config(request: &Request, bundle: &str) -> Result<Vec<u8>> {
+pub(super) fn read_config(request: &Request, bundle: &str) -> Result<Vec<u8>> {
     let path = match &request.config {
         Some(path) => path.clone(),
         None => Path::new(bundle).join("config.json"),
@@ -470,7 +471,7 @@ fn read_config(request: &Request, bundle: &str) -> Result<Vec<u8>> {
     })
 }
 
-fn std_error(doing: String, error: &std::io::Error) -> Error {
+pub(super) fn std_error(doing: String, error: &std::io::Error) -> Error {
     match error.raw_os_error() {
         Some(errno) => Error::os(doing, Errno::from_raw_os_error(errno)),
         None => Error::Broken { what: doing, why: error.to_string() },
@@ -546,7 +547,11 @@ pub(super) fn open_proc() -> Result<OwnedFd> {
 }
 
 /// What the host has to say about a new container.
-fn check_new(plan: &Plan, before_clone: &[OwnedFd], namespaces: &[OwnedFd]) -> Result<()> {
+pub(super) fn check_new(
+    plan: &Plan,
+    before_clone: &[OwnedFd],
+    namespaces: &[OwnedFd],
+) -> Result<()> {
     let Some(new) = &plan.container else { return Ok(()) };
     refuse_host_sysctl(new, &plan.namespaces.join_before_clone, before_clone)?;
     refuse_host_sysctl(new, &plan.namespaces.join, namespaces)?;
@@ -606,7 +611,7 @@ fn refuse_host_sysctl(plan: &NewContainer, joins: &[Join], opened: &[OwnedFd]) -
 }
 
 /// An error of the clean-up must not hide why it was needed.
-fn warn(result: Result<()>) {
+pub(super) fn warn(result: Result<()>) {
     if let Err(error) = result {
         log::warn!("{error}");
     }

@@ -21,7 +21,7 @@ use crate::link::parent::{Init, launch};
 use crate::plan::exec::{Changes, change, has_mount_namespace, is_by_pidfd};
 use crate::plan::namespaces::Join;
 use crate::plan::{self, Handles, Plan};
-use crate::spec::{Config, Process};
+use crate::spec::{Config, Namespace, Process};
 use crate::sys::event::Timespec;
 use crate::sys::fs::{CWD, Mode, OFlags, openat};
 use crate::sys::{Errno, fd, namespace, pidfd, signal};
@@ -60,6 +60,9 @@ pub(crate) fn exec(store: &Store, request: Request) -> Result<u8> {
         status.permit(Op::Exec, &request.id)?;
     }
     let mut config = Config::parse(&container.read_config()?)?;
+    if let Some(linux) = config.linux.as_mut().filter(|_| record.restored) {
+        linux.namespaces.push(Namespace { kind: "time".to_owned(), path: None });
+    }
     let request = &mut { request };
     config.process = Some(process(&mut config, request)?);
     let mut plan = decide(&config, &record, request)
@@ -196,7 +199,7 @@ fn begin(init: &Init<'_>, agent: Option<(Agent<'_>, State<'_>)>) -> Result<()> {
     init.wait_for_program()
 }
 
-fn root_of(pid: i32) -> Result<OwnedFd> {
+pub(super) fn root_of(pid: i32) -> Result<OwnedFd> {
     open_of_init(&format!("/proc/{pid}/root"), OFlags::PATH | OFlags::DIRECTORY)
 }
 

@@ -2,7 +2,9 @@
 //! <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
 
 pub(crate) mod agent;
+pub(crate) mod checkpoint;
 pub(crate) mod create;
+pub(crate) mod criu;
 pub(crate) mod delete;
 pub(crate) mod events;
 pub(crate) mod exec;
@@ -16,6 +18,7 @@ mod net_devices;
 mod notify;
 pub(crate) mod pause;
 pub(crate) mod resctrl;
+pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod start;
 pub(crate) mod state;

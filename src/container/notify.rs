@@ -35,7 +35,20 @@ fn manager() -> Option<String> {
 /// Shows the container a socket of its own; the directory is to be made by
 /// [`make_directory`].
 pub(super) fn add_to(config: &mut Config, store: &Store, id: &str) {
-    let Some(process) = config.process.as_mut().filter(|_| manager().is_some()) else { return };
+    if manager().is_some() {
+        show(config, store, id);
+    }
+}
+
+/// The same for a container that is there, if it was made so.
+pub(super) fn add_again(config: &mut Config, store: &Store, id: &str) {
+    if directory(store, id).is_dir() {
+        show(config, store, id);
+    }
+}
+
+fn show(config: &mut Config, store: &Store, id: &str) {
+    let Some(process) = config.process.as_mut() else { return };
     process.env.push(format!("NOTIFY_SOCKET={IN_CONTAINER}/{SOCKET}"));
     config.mounts.push(Mount {
         destination: IN_CONTAINER.to_owned(),

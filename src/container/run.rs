@@ -35,12 +35,17 @@ pub(crate) fn run(store: &Store, request: &Request, manner: Manner) -> Result<u8
         if manner.detach { None } else { Some(signal::block_all().doing(|| "block signals")?) };
     let created = create::create(store, request)?;
     let ended = begin_and_wait(store, &created, signals.as_ref());
-    let gone = ended.is_err() || !manner.detach && !manner.keep;
-    if !gone {
-        return ended;
+    if ended.is_err() || !manner.detach && !manner.keep {
+        removed(store, &request.id, ended)
+    } else {
+        ended
     }
+}
+
+/// Deletes a container that is done with, whatever became of it.
+pub(super) fn removed(store: &Store, id: &str, ended: Result<u8>) -> Result<u8> {
     // Whoever else has deleted it meanwhile has done our work.
-    let removed = match store.lock_for(&request.id, Op::ForceDelete) {
+    let removed = match store.lock_for(id, Op::ForceDelete) {
         Ok((container, record, status)) => delete::remove(&container, &record, status),
         Err(Error::NoSuchContainer { .. }) => Ok(()),
         Err(error) => Err(error),

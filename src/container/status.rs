@@ -45,6 +45,7 @@ pub(crate) enum Op {
     Update,
     Exec,
     Kill,
+    Checkpoint,
     Delete,
     ForceDelete,
 }
@@ -58,6 +59,7 @@ impl Status {
             (Op::Start, Created)
             | (Op::Exec | Op::Pause, Created | Running)
             | (Op::Resume, Paused)
+            | (Op::Checkpoint, Running | Paused)
             | (Op::Kill | Op::Update, Created | Running | Paused)
             // As in runc, a created container can be deleted: engines do so
             // when they give up between `create` and `start`.
@@ -72,6 +74,9 @@ impl Status {
             }
             (Op::Resume, Created | Running | Creating | Stopped) => {
                 "container not paused".to_owned()
+            }
+            (Op::Checkpoint, status @ (Creating | Created | Stopped)) => {
+                format!("Container cannot be checkpointed in {status} state")
             }
             (Op::Exec, Paused) => {
                 "cannot exec in a paused container (use --ignore-paused to override)".to_owned()
@@ -106,6 +111,7 @@ mod tests {
         assert_eq!(allowed(Op::Update), [Status::Created, Status::Running, Status::Paused]);
         assert_eq!(allowed(Op::Pause), [Status::Created, Status::Running]);
         assert_eq!(allowed(Op::Resume), [Status::Paused]);
+        assert_eq!(allowed(Op::Checkpoint), [Status::Running, Status::Paused]);
         assert_eq!(allowed(Op::Delete), [Status::Created, Status::Stopped]);
     }
 

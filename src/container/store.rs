@@ -61,6 +61,10 @@ pub(crate) struct Record {
     pub(crate) shares_pid_namespace: bool,
     /// `--no-new-keyring`, which holds for `exec` too.
     pub(crate) no_new_keyring: bool,
+    /// By `restore`, which gives it a time namespace that its configuration
+    /// may know nothing of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) restored: bool,
     /// `process.args[0]`, for messages.
     pub(crate) program: String,
     pub(crate) poststart: Vec<Hook>,

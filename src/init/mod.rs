@@ -20,7 +20,7 @@ mod hooks;
 mod mounts;
 mod namespaces;
 mod protect;
-mod resolve;
+pub(crate) mod resolve;
 mod rootfs;
 mod seccomp;
 pub(crate) mod step;

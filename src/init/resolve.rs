@@ -23,12 +23,12 @@ const MAX_DEPTH: usize = 64;
 
 /// Resolves `path` with `root` as `/`, symbolic links included, but never
 /// through a magic link of procfs. The descriptor is `O_PATH`.
-pub(super) fn in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+pub(crate) fn in_root(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     open_in_root(root, path, OFlags::PATH)
 }
 
 /// Opens a path of the host, which is trusted.
-pub(super) fn open_host(path: &CStr) -> Result<OwnedFd> {
+pub(crate) fn open_host(path: &CStr) -> Result<OwnedFd> {
     openat(crate::sys::fs::CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
 }
 
@@ -65,7 +65,7 @@ pub(super) fn below(
 }
 
 /// Whether `fd` is a directory.
-pub(super) fn is_directory(fd: BorrowedFd<'_>) -> Result<bool> {
+pub(crate) fn is_directory(fd: BorrowedFd<'_>) -> Result<bool> {
     Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Directory)
 }
 
@@ -84,7 +84,7 @@ pub(super) fn is_procfs(fd: BorrowedFd<'_>) -> Result<bool> {
 /// Opens the directory `path`, making what is missing of it with `mode`.
 /// Where a symbolic link leads to nothing, the directory is made where it
 /// leads, inside the root.
-pub(super) fn make_directory(root: BorrowedFd<'_>, path: &CStr, mode: u32) -> Result<OwnedFd> {
+pub(crate) fn make_directory(root: BorrowedFd<'_>, path: &CStr, mode: u32) -> Result<OwnedFd> {
     make_directory_at(root, path, mode, 0)
 }
 
@@ -158,7 +158,7 @@ pub(super) fn make_parent<'p>(root: BorrowedFd<'_>, path: &'p CStr) -> Result<(O
 }
 
 /// Opens the regular file `path`, making it, empty, if it is missing.
-pub(super) fn make_file(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+pub(crate) fn make_file(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     match in_root(root, path) {
         Err(Errno::NOENT) => {}
         other => return other,

@@ -20,7 +20,7 @@ mod resources;
 pub(crate) mod seccomp;
 
 pub(crate) use hooks::{Hook, Hooks};
-pub(crate) use linux::{Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Personality};
+pub(crate) use linux::{Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, Personality};
 pub(crate) use process::{Capabilities, IoPriority, Process, Rlimit, Scheduler};
 pub(crate) use resources::{BlockIo, Cpu, DeviceRule, Memory, Network, Resources, ThrottleDevice};
 
