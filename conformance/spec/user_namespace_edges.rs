@@ -305,7 +305,7 @@ fn a_cgroup_that_is_writable_belongs_to_the_user(case: &Case) {
 fn outer<'c>(case: &'c Case, inner: &Bundle<'_>) -> Bundle<'c> {
     inner.write_config();
     let own = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_ADMIN", "SETGID", "SETPCAP"];
-    let own = [&own[..], &["SETUID", "SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE"]].concat();
+    let own = [&own[..], &["SETUID", "SYS_ADMIN", "SYS_CHROOT"]].concat();
     let own: Vec<_> = own.iter().map(|name| format!("CAP_{name}")).collect();
     let mut outer = mapped(case.bundle())
         .directory("/inner")

@@ -56,6 +56,14 @@ pub(crate) const SETGID: u64 = 1 << 6;
 pub(crate) const SETUID: u64 = 1 << 7;
 /// `CAP_SYS_ADMIN`, as a bit.
 pub(crate) const SYS_ADMIN: u64 = 1 << 21;
+/// `CAP_SYS_PTRACE`: procfs shows it the namespaces of who is not dumpable.
+const SYS_PTRACE: u64 = 1 << 19;
+
+/// Whether these are enough to open namespaces of a process that hides.
+pub(super) fn may_look_into(capabilities: u64) -> bool {
+    let needed = SYS_ADMIN | SYS_PTRACE;
+    capabilities & needed == needed
+}
 
 /// The five sets, as bit masks by capability number.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -49,7 +49,8 @@ pub(crate) struct Plan {
     /// Whether the parent opens the root and the sources of mounts in the
     /// child's mount namespace.
     pub(crate) opens_sources: bool,
-    /// Whether the runtime has `CAP_SYS_ADMIN` in its own user namespace.
+    /// Whether the runtime has `CAP_SYS_ADMIN` in its own user namespace, and
+    /// may look into an init that hides.
     pub(crate) privileged: bool,
     /// What a user may not do is left out.
     pub(crate) rootless: bool,
@@ -202,7 +203,7 @@ pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan>
         unshare_cgroup = namespaces.new & namespaces::CLONE_NEWCGROUP;
         namespaces.new &= !unshare_cgroup;
     }
-    let privileged = options.capabilities & credentials::SYS_ADMIN != 0;
+    let privileged = credentials::may_look_into(options.capabilities);
     let opens_sources = matches!(namespaces.user, User::New(_))
         && namespaces.new & namespaces::CLONE_NEWNS != 0
         && privileged;
