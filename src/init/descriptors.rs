@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use super::Report;
 use super::step::{Done, Step, at, failure};
 use crate::plan::{Handles, Plan};
-use crate::sys::fs::{CWD, FileType, Mode, OFlags, fstat, major, minor, openat};
+use crate::sys::fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, fstat, major, minor, openat};
 use crate::sys::process::{DumpableBehavior, ioctl_tiocsctty, set_dumpable_behavior};
 use crate::sys::stdio::{stderr, stdin, stdout};
 use crate::sys::{Errno, Result, fd, signal};
@@ -69,20 +69,44 @@ fn take_terminal(terminal: &OwnedFd) -> Result<()> {
 /// The host's null device is nothing of the container's, and so cannot be
 /// saved with it: its own takes the place, if it has one.
 fn own_null() -> Result<()> {
-    let is_null = |fd: BorrowedFd<'_>| {
-        let stat = fstat(fd)?;
-        let device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
-        Ok(device && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3))
-    };
+    let mut own = None;
     for stream in [stdin(), stdout(), stderr()] {
         if !is_null(stream)? {
             continue;
         }
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let Ok(own) = openat(CWD, c"/dev/null", flags, Mode::empty()) else { return Ok(()) };
-        if is_null(own.as_fd())? {
-            fd::dup_at(own.as_fd(), stream.as_raw_fd(), true)?;
+        if own.is_none() {
+            own = open_null()?;
         }
+        let Some(own) = &own else { return Ok(()) };
+        fd::dup_at(own.as_fd(), stream.as_raw_fd(), true)?;
     }
     Ok(())
+}
+
+/// The container's. What lies there may be anything: it is opened only if it is
+/// the device, since to open another may do something, and so that one put in
+/// its place meanwhile becomes no terminal of ours and is not waited for.
+fn open_null() -> Result<Option<OwnedFd>> {
+    let open = |flags| {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = openat(CWD, c"/dev/null", flags, Mode::empty()).ok();
+        Ok(match opened {
+            Some(fd) if is_null(fd.as_fd())? => Some(fd),
+            _ => None,
+        })
+    };
+    if open(OFlags::PATH)?.is_none() {
+        return Ok(None);
+    }
+    let Some(own) = open(OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK)? else {
+        return Ok(None);
+    };
+    fcntl_setfl(&own, OFlags::RDWR)?;
+    Ok(Some(own))
+}
+
+fn is_null(fd: BorrowedFd<'_>) -> Result<bool> {
+    let stat = fstat(fd)?;
+    let device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    Ok(device && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3))
 }

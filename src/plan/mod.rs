@@ -281,9 +281,10 @@ fn pauses_after_mounts(config: &spec::Config, options: &Options, namespaces: &Na
     let hooks = &config.hooks;
     let for_devices = match options.cgroup_view {
         mounts::CgroupView::Unified(_) => config.mounts.iter().any(is_disk),
-        _ => namespaces.has(namespaces::CLONE_NEWCGROUP) || !hooks.create_container.is_empty(),
+        _ => namespaces.has(namespaces::CLONE_NEWCGROUP),
     };
-    for_devices || !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty()
+    let hooks = [&hooks.prestart, &hooks.create_runtime, &hooks.create_container];
+    for_devices || hooks.iter().any(|hooks| !hooks.is_empty())
 }
 
 /// The session keyring of all processes of a container.
