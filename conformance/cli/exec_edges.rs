@@ -25,6 +25,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("exec", exec_into_a_dying_container_says_so)
             .may_fail_on("crun 1.8", "other words")
             .may_fail_on("runc 1.1", "other words"),
+        test!("exec", exec_does_not_wait_for_a_fifo_at_the_null_device),
         test!("exec", exec_has_a_terminal_without_a_proc)
             .may_fail_on("runc 1.1", "opens it by /proc")
             .may_fail_on("crun 1.8", "wants a /proc"),
@@ -42,6 +43,16 @@ fn running(bundle: Bundle<'_>) -> Bundle<'_> {
     let created = bundle.started();
     until("the container's program", || created.stdout_by_now() == "ready\n");
     bundle
+}
+
+/// The container's null device takes the place of the host's, if it is one: its
+/// path is the container's to choose.
+fn exec_does_not_wait_for_a_fifo_at_the_null_device(case: &Case) {
+    let bundle =
+        case.bundle().sh("rm /dev/null && mkfifo /dev/null && echo ready; exec sleep 1000");
+    let created = bundle.started();
+    until("the container's program", || created.stdout_by_now() == "ready\n");
+    exec(&bundle, &[], "stat -c %F /dev/null").ok().prints("fifo\n");
 }
 
 /// There it is not entered with the namespace.
