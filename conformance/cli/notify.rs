@@ -1,8 +1,9 @@
 //! `NOTIFY_SOCKET`: a container that tells a service manager it is ready.
 
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::support::needs::needs;
 use crate::support::{Bundle, Case, Test, test};
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -12,6 +13,10 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("notify", a_container_that_ends_before_it_is_ready_is_not_waited_for)
             .may_fail_on("crun 1.8", "another way"),
         test!("notify", without_a_manager_nothing_is_shown),
+        test!("notify", a_long_path_is_listened_at)
+            .may_fail_on("runc", "longer than an address")
+            .may_fail_on("crun", "fails to bind"),
+        test!("notify", a_run_that_cannot_listen_fails_at_once).needs(needs![minke]),
     ]
 }
 
@@ -69,4 +74,26 @@ fn a_container_that_ends_before_it_is_ready_is_not_waited_for(case: &Case) {
 
 fn without_a_manager_nothing_is_shown(case: &Case) {
     case.bundle().sh("echo \"[$NOTIFY_SOCKET]\"; ls /run 2>/dev/null").run().prints("[]\n");
+}
+
+/// unix(7): an address has room for 108 bytes.
+fn a_long_path_is_listened_at(case: &Case) {
+    let (_socket, path) = manager(case);
+    let root = case.path(&"long".repeat(27));
+    let bundle = case.bundle().directory("/run").sh("test -S $NOTIFY_SOCKET && exit 3");
+    let run = bundle.launch("run", &[]).globals(["--root", root.to_str().unwrap()]);
+    run.variable("NOTIFY_SOCKET", &path).run().exits(3);
+}
+
+/// And leaves nothing: who has made a container does not wait for himself.
+fn a_run_that_cannot_listen_fails_at_once(case: &Case) {
+    let (_socket, path) = manager(case);
+    let bundle = case.bundle().directory("/run");
+    let taken = case.root().join(&bundle.id).join("notify/notify.sock");
+    let bundle = bundle.hook("createRuntime", &format!("mkdir {}", taken.display()));
+    let begin = Instant::now();
+    let run = bundle.launch("run", &[]).variable("NOTIFY_SOCKET", &path).run();
+    run.fails().tells("notify.sock");
+    assert!(begin.elapsed() < Duration::from_secs(8));
+    case.leaves_nothing();
 }

@@ -6,14 +6,14 @@
 //! on, with the pid that the manager can see.
 //! <https://www.freedesktop.org/software/systemd/man/sd_notify.html>
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::store::Store;
 use crate::error::{Doing, Error, Result};
 use crate::spec::{Config, Mount};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
-use crate::sys::fs::{CWD, Mode, chmod, mkdirat};
+use crate::sys::fs::{CWD, Mode, OFlags, chmod, mkdirat, openat};
 use crate::sys::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect,
     recv, send, socket_with,
@@ -83,13 +83,17 @@ impl Notify {
     /// `None` without a manager, or if the container was made without one.
     pub(super) fn listen(store: &Store, id: &str) -> Result<Option<Self>> {
         let directory = directory(store, id);
-        let Some(manager) = manager().filter(|_| directory.is_dir()) else { return Ok(None) };
+        let Some(manager) = manager() else { return Ok(None) };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(opened) = openat(CWD, &directory, flags, Mode::empty()) else { return Ok(None) };
         let path = directory.join(SOCKET);
         let doing = || format!("listen at {path:?}");
         // One of a start that has failed.
         let _ = std::fs::remove_file(&path);
         let own = datagram_socket().doing(doing)?;
-        bind(&own, &SocketAddrUnix::new(&path).doing(doing)?).doing(doing)?;
+        // By descriptor: the path may be longer than an address can be.
+        let address = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
+        bind(&own, &SocketAddrUnix::new(address).doing(doing)?).doing(doing)?;
         // The program may be anybody's.
         chmod(&path, Mode::from_raw_mode(0o777)).doing(doing)?;
         Ok(Some(Self { own, manager }))

@@ -35,6 +35,8 @@ pub(crate) fn run(store: &Store, request: &Request, manner: Manner) -> Result<u8
         if manner.detach { None } else { Some(signal::block_all().doing(|| "block signals")?) };
     let created = create::create(store, request)?;
     let ended = begin_and_wait(store, &created, signals.as_ref());
+    // Held still, if it has failed early: to remove it is to lock it anew.
+    created.container.unlock();
     if ended.is_err() || !manner.detach && !manner.keep {
         removed(store, &request.id, ended)
     } else {
