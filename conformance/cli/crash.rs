@@ -1,10 +1,12 @@
 //! The runtime is killed: containerd's death sends its runtimes SIGKILL, at any
 //! instant. Whatever is there, `delete --force` finds it and removes it.
 
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::needs::needs;
 use crate::support::wait::PATIENCE;
-use crate::support::{Bundle, Case, Test, leaks, test, wait};
+use crate::support::{Bundle, Case, Test, leaks, test, until, wait};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -31,6 +33,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("crash", the_id_of_a_killed_create_can_be_used_again_once_deleted)
             .may_fail_on("crun", "leaves cgroups")
             .may_fail_on("runc", "leaves cgroups"),
+        test!("crash", a_delete_in_its_hooks_is_no_obstacle_to_another).needs(needs![minke]),
+        test!("crash", a_run_that_ends_kills_nobody_else).needs(needs![minke]),
     ]
 }
 
@@ -199,4 +203,50 @@ fn the_id_of_a_killed_create_can_be_used_again_once_deleted(case: &Case) {
         deleted(&bundle, delay);
         assert_eq!(bundle.outcome(), "ran\n");
     }
+}
+
+/// Locks the container's directory as a command does, until its stdin is closed.
+fn locked_by_another(bundle: &Bundle<'_>) -> Child {
+    let mut command = Command::new("flock");
+    command.arg(bundle.case.root().join(&bundle.id)).args(["sh", "-c", "echo; exec cat"]);
+    let mut another = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let locked = another.stdout.as_mut().unwrap();
+    std::io::Read::read_exact(locked, &mut [0]).unwrap();
+    another
+}
+
+/// Two that have waited for the lock: the first removes the container, and has
+/// a hook for longer than the second waits.
+fn a_delete_in_its_hooks_is_no_obstacle_to_another(case: &Case) {
+    let mark = case.path("mark");
+    let bundle = case.bundle().hook("poststop", &format!("sleep 11; echo >> {}", mark.display()));
+    bundle.create().ok();
+    let mut another = locked_by_another(&bundle);
+    let deletes: Vec<_> = (0..2).map(|_| bundle.command("delete", &["--force"]).spawn()).collect();
+    let waits = |pid: i32| {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&format!(" {pid} ")))
+    };
+    until("both wait", || deletes.iter().all(|delete| waits(delete.pid())));
+    drop(another.stdin.take());
+    assert!(another.wait().unwrap().success());
+    for delete in deletes {
+        delete.wait().ok();
+    }
+    assert_eq!(case.read("mark"), "\n");
+    case.leaves_nothing();
+}
+
+/// Nobody has asked it to, as by `--force`.
+fn a_run_that_ends_kills_nobody_else(case: &Case) {
+    let bundle = case.bundle().sleeps();
+    let run = bundle.launch("run", &[]).spawn();
+    run.until_prints("ready");
+    let mut another = locked_by_another(&bundle);
+    bundle.kill("KILL").ok();
+    run.wait().fails().tells("lock container");
+    drop(another.stdin.take());
+    assert!(another.wait().unwrap().success());
+    bundle.delete().ok();
+    case.leaves_nothing();
 }

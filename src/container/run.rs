@@ -47,7 +47,7 @@ pub(crate) fn run(store: &Store, request: &Request, manner: Manner) -> Result<u8
 /// Deletes a container that is done with, whatever became of it.
 pub(super) fn removed(store: &Store, id: &str, ended: Result<u8>) -> Result<u8> {
     // Whoever else has deleted it meanwhile has done our work.
-    let removed = match store.lock_for(id, Op::ForceDelete) {
+    let removed = match store.lock_for(id, Op::Remove) {
         Ok((container, record, status)) => delete::remove(&container, &record, status),
         Err(Error::NoSuchContainer { .. }) => Ok(()),
         Err(error) => Err(error),

@@ -47,7 +47,10 @@ pub(crate) enum Op {
     Kill,
     Checkpoint,
     Delete,
+    /// `delete --force`: whoever is at work on it is ended.
     ForceDelete,
+    /// By who has made it, in any status; but nobody is ended for it.
+    Remove,
 }
 
 impl Status {
@@ -64,7 +67,7 @@ impl Status {
             // As in runc, a created container can be deleted: engines do so
             // when they give up between `create` and `start`.
             | (Op::Delete, Stopped | Created)
-            | (Op::ForceDelete, _) => return Ok(()),
+            | (Op::ForceDelete | Op::Remove, _) => return Ok(()),
             (Op::Start, Stopped) => "cannot start a container that has stopped".to_owned(),
             (Op::Start, Running) => "cannot start an already running container".to_owned(),
             (Op::Start, status @ (Creating | Paused)) => format!("cannot start a container in the {status} state"),

@@ -275,15 +275,16 @@ pub(crate) struct Container {
 impl Container {
     /// Takes the lock, waiting a bounded time for who has it.
     fn lock(&self) -> Result<()> {
-        if flock(&self.directory, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut locked = flock(&self.directory, FlockOperation::NonBlockingLockExclusive);
+        if locked.is_err() {
             signal::alarm(PATIENCE);
-            let locked = flock(&self.directory, FlockOperation::LockExclusive);
+            locked = flock(&self.directory, FlockOperation::LockExclusive);
             signal::alarm(0);
-            locked.map_err(|_| self.busy())?;
         }
-        // Whoever had it may have removed the container.
+        // Whoever had it may have removed the container, or has it still, and
+        // is in the hooks that follow.
         match fstat(&self.directory) {
-            Ok(stat) if stat.st_nlink > 0 => Ok(()),
+            Ok(stat) if stat.st_nlink > 0 => locked.map_err(|_| self.busy()),
             _ => Err(Error::NoSuchContainer { id: self.id.clone() }),
         }
     }
