@@ -77,7 +77,7 @@ fn is_directory(process: BorrowedFd<'_>) -> bool {
 }
 
 /// `pidfd_send_signal(2)` (Linux 5.1) by number, real-time signals included;
-/// without it `kill(2)` of `pid`, which `process` was not long ago.
+/// without it `kill(2)` of `pid`, which `process` was just now.
 pub(crate) fn send(process: BorrowedFd<'_>, pid: i32, signal: i32) -> Result<()> {
     // SAFETY: a null siginfo means the one that kill(2) would send.
     let sent = check(unsafe {
@@ -90,6 +90,7 @@ pub(crate) fn send(process: BorrowedFd<'_>, pid: i32, signal: i32) -> Result<()>
         )
     });
     match sent {
+        Err(Errno::NOSYS) if has_ended(process) => Err(Errno::SRCH),
         Err(Errno::NOSYS) => super::signal::kill(pid, signal),
         other => other.map(drop),
     }
