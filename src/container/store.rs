@@ -137,13 +137,14 @@ impl Alive {
 }
 
 /// What `/proc/PID/stat` says.
-struct Stat {
+pub(super) struct Stat {
     state: char,
+    pub(super) parent: i32,
     start_time: u64,
     is_ours: bool,
 }
 
-fn stat(pid: i32) -> Option<Stat> {
+pub(super) fn stat(pid: i32) -> Option<Stat> {
     let path = format!("/proc/{pid}/stat");
     let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut text = [0u8; 1024];
@@ -153,8 +154,10 @@ fn stat(pid: i32) -> Option<Stat> {
     let start = text[..end].iter().position(|byte| *byte == b'(')?;
     let mut fields = str::from_utf8(&text[end + 2..got]).ok()?.split(' ');
     let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let start_time = fields.nth(17)?.parse().ok()?;
     let is_ours = text[start + 1..end] == *crate::plan::INIT_NAME.to_bytes();
-    Some(Stat { state, start_time: fields.nth(18)?.parse().ok()?, is_ours })
+    Some(Stat { state, parent, start_time, is_ours })
 }
 
 /// The directory that holds all containers.
