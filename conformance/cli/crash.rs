@@ -216,10 +216,11 @@ fn locked_by_another(bundle: &Bundle<'_>) -> Child {
 }
 
 /// Two that have waited for the lock: the first removes the container, and has
-/// a hook for longer than the second waits.
+/// a hook for longer than the second waits. What has the ID by then is new.
 fn a_delete_in_its_hooks_is_no_obstacle_to_another(case: &Case) {
     let mark = case.path("mark");
-    let bundle = case.bundle().hook("poststop", &format!("sleep 11; echo >> {}", mark.display()));
+    let once = "[ -e $mark ] || { echo begun > $mark; sleep 11; echo ended >> $mark; }";
+    let bundle = case.bundle().hook("poststop", &format!("mark={}; {once}", mark.display()));
     bundle.create().ok();
     let mut another = locked_by_another(&bundle);
     let deletes: Vec<_> = (0..2).map(|_| bundle.command("delete", &["--force"]).spawn()).collect();
@@ -230,10 +231,14 @@ fn a_delete_in_its_hooks_is_no_obstacle_to_another(case: &Case) {
     until("both wait", || deletes.iter().all(|delete| waits(delete.pid())));
     drop(another.stdin.take());
     assert!(another.wait().unwrap().success());
+    wait::until_written(&mark);
+    bundle.create().ok();
     for delete in deletes {
         delete.wait().ok();
     }
-    assert_eq!(case.read("mark"), "\n");
+    assert_eq!(case.read("mark"), "begun\nended\n");
+    assert_eq!(bundle.status(), "created");
+    bundle.delete_force().ok();
     case.leaves_nothing();
 }
 

@@ -77,11 +77,15 @@ fn wait_for_end(alive: &Alive, record: &Record) -> Result<()> {
 }
 
 /// A directory without a record: `create` was killed before it had made
-/// anything.
+/// anything. One with a record is a new container's, which has got the ID
+/// while we waited for the old one's lock.
 fn remove_remains(store: &Store, id: &str) -> Result<()> {
-    match store.open(id) {
-        Ok(container) => container.remove(),
-        Err(Error::NoSuchContainer { .. }) => Ok(()),
-        Err(error) => Err(error),
+    let container = match store.open(id) {
+        Err(Error::NoSuchContainer { .. }) => return Ok(()),
+        other => other?,
+    };
+    match container.record() {
+        Err(Error::NoSuchContainer { .. }) => container.remove(),
+        _ => Ok(()),
     }
 }
