@@ -184,6 +184,10 @@ fn half_dead(error: Error, alive: &Alive, id: &str) -> Error {
     };
     match error.errno().map(Errno::from_raw_os_error) {
         Some(Errno::SRCH | Errno::NOMEM) if is_join => stopped().unwrap_or(error),
+        // systemd has removed the cgroup of one that ended.
+        Some(Errno::NOENT | Errno::NODEV) if pidfd::has_ended(alive.pidfd.as_fd()) => {
+            stopped().unwrap_or(error)
+        }
         _ => error,
     }
 }
