@@ -42,6 +42,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("checkpoint", a_created_or_stopped_container_cannot_be_saved),
         test!("checkpoint", values_that_make_no_sense_are_refused).needs(needs![minke]),
         test!("checkpoint", a_container_that_is_not_there_cannot_be_saved),
+        test!("checkpoint", what_is_mounted_in_the_state_directory_is_not_deleted)
+            .needs(needs![minke]),
     ];
     with_criu.into_iter().chain(without).collect()
 }
@@ -496,4 +498,31 @@ fn values_that_make_no_sense_are_refused(case: &Case) {
 /// containerd and CRI-O look for the words.
 fn a_container_that_is_not_there_cannot_be_saved(case: &Case) {
     case.runtime(["checkpoint", "not-there"]).run().fails().says("does not exist");
+}
+
+/// Nor is what somebody has put there: only what the runtime has made.
+fn what_is_mounted_in_the_state_directory_is_not_deleted(case: &Case) {
+    let kept = case.path("kept");
+    for file in ["file", "notify.sock"] {
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join(file), "data").unwrap();
+    }
+    for below in ["criu-root", "notify", "other"] {
+        let bundle = case.bundle();
+        bundle.create().ok();
+        let at = case.root().join(&bundle.id).join(below);
+        fs::create_dir(&at).unwrap();
+        let mount = format!("mount --bind {} {}", kept.display(), at.display());
+        let delete = || bundle.command("delete", &["--force"]);
+        delete().after(&mount).run().fails().says("remove");
+        for file in ["file", "notify.sock"] {
+            assert_eq!(fs::read_to_string(kept.join(file)).unwrap(), "data", "{below}");
+        }
+        if below == "other" {
+            delete().run().fails().says("not empty");
+            fs::remove_dir(at).unwrap();
+        }
+        delete().run().ok();
+        case.leaves_nothing();
+    }
 }

@@ -9,7 +9,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::store::Store;
+use super::store::{NOTIFY, NOTIFY_SOCKET, Store};
 use crate::error::{Doing, Error, Result};
 use crate::spec::{Config, Mount};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
@@ -22,7 +22,6 @@ use crate::sys::pipe::{PipeFlags, pipe_with};
 use crate::sys::{Errno, io, pidfd, socket};
 
 const IN_CONTAINER: &str = "/run/notify";
-const SOCKET: &str = "notify.sock";
 
 /// Seconds that the manager may take to have read what was sent.
 const PATIENCE: i64 = 30;
@@ -49,7 +48,7 @@ pub(super) fn add_again(config: &mut Config, store: &Store, id: &str) {
 
 fn show(config: &mut Config, store: &Store, id: &str) {
     let Some(process) = config.process.as_mut() else { return };
-    process.env.push(format!("NOTIFY_SOCKET={IN_CONTAINER}/{SOCKET}"));
+    process.env.push(format!("NOTIFY_SOCKET={IN_CONTAINER}/{NOTIFY_SOCKET}"));
     config.mounts.push(Mount {
         destination: IN_CONTAINER.to_owned(),
         kind: Some("bind".to_owned()),
@@ -60,7 +59,7 @@ fn show(config: &mut Config, store: &Store, id: &str) {
 }
 
 fn directory(store: &Store, id: &str) -> PathBuf {
-    store.path_of(id).join("notify")
+    store.path_of(id).join(NOTIFY)
 }
 
 /// In the state directory of a container that is being made.
@@ -86,13 +85,13 @@ impl Notify {
         let Some(manager) = manager() else { return Ok(None) };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(opened) = openat(CWD, &directory, flags, Mode::empty()) else { return Ok(None) };
-        let path = directory.join(SOCKET);
+        let path = directory.join(NOTIFY_SOCKET);
         let doing = || format!("listen at {path:?}");
         // One of a start that has failed.
         let _ = std::fs::remove_file(&path);
         let own = datagram_socket().doing(doing)?;
         // By descriptor: the path may be longer than an address can be.
-        let address = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
+        let address = format!("/proc/self/fd/{}/{NOTIFY_SOCKET}", opened.as_raw_fd());
         bind(&own, &SocketAddrUnix::new(address).doing(doing)?).doing(doing)?;
         // The program may be anybody's.
         chmod(&path, Mode::from_raw_mode(0o777)).doing(doing)?;

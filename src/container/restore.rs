@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use super::create::{self, NO_LIMITS};
 use super::criu::{self, Criu, DESCRIPTORS, Job, RESTORE_LOG, external_mounts, external_namespace};
 use super::resctrl::Group;
-use super::store::{Container, InitId, Record, Store};
+use super::store::{Container, InitId, ROOT, Record, Store};
 use super::terminal::Terminal;
 use super::undo::Undo;
 use super::{foreground, notify, run};
@@ -194,7 +194,7 @@ fn root(record: &Record) -> Result<OwnedFd> {
 /// A directory of the state's, at which CRIU sees the root file system: it
 /// wants a mount point.
 fn mount_point(store: &Store, id: &str) -> Result<CString> {
-    let path = store.path_of(id).join("criu-root");
+    let path = store.path_of(id).join(ROOT);
     let doing = || format!("make {path:?}");
     std::fs::create_dir(&path).map_err(|e| create::std_error(doing(), &e))?;
     let path = std::fs::canonicalize(&path).map_err(|e| create::std_error(doing(), &e))?;

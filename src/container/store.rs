@@ -34,6 +34,11 @@ const STATE: &str = "state.json";
 const CONFIG: &str = "config.json";
 /// Where init listens for `start`.
 const START: &str = "start";
+/// A directory where CRIU sees the root file system, for a restore.
+pub(super) const ROOT: &str = "criu-root";
+/// A directory that the container sees, with a socket, if it is a service.
+pub(super) const NOTIFY: &str = "notify";
+pub(super) const NOTIFY_SOCKET: &str = "notify.sock";
 
 /// Seconds to wait for another command on the same container.
 const PATIENCE: u32 = 10;
@@ -466,17 +471,30 @@ impl Container {
         self.directory.as_fd()
     }
 
-    /// Removes the directory.
+    /// Removes the directory, and of what is in it only what is known: whatever
+    /// else is there, or mounted on it, is somebody's.
     pub(crate) fn remove(&self) -> Result<()> {
+        let unlink = |name: &str| unlinkat(&self.directory, name, AtFlags::empty());
         for name in [START, CONFIG, STATE, JOURNAL] {
-            let _ = unlinkat(&self.directory, name, AtFlags::empty());
+            let _ = unlink(name);
         }
-        match unlinkat(CWD, &self.path, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(_) => std::fs::remove_dir_all(&self.path).map_err(|e| {
-                let errno = Errno::from_raw_os_error(e.raw_os_error().unwrap_or_default());
-                Error::os(format!("remove {:?}", self.path), errno)
-            }),
+        let mut removed = unlinkat(CWD, &self.path, AtFlags::REMOVEDIR);
+        if matches!(removed, Err(Errno::NOTEMPTY | Errno::EXIST)) {
+            for name in [CONFIG, STATE, JOURNAL] {
+                let _ = unlink(&format!("{name}.new"));
+            }
+            let remove = |name| unlinkat(&self.directory, name, AtFlags::REMOVEDIR);
+            let _ = remove(ROOT);
+            // Not if something is mounted there: then it is busy, not full.
+            if let Err(Errno::NOTEMPTY | Errno::EXIST) = remove(NOTIFY) {
+                let _ = unlink(&format!("{NOTIFY}/{NOTIFY_SOCKET}"));
+                let _ = remove(NOTIFY);
+            }
+            removed = unlinkat(CWD, &self.path, AtFlags::REMOVEDIR);
+        }
+        match removed {
+            Err(Errno::NOENT) => Ok(()),
+            other => other.doing(|| format!("remove {:?}", self.path)),
         }
     }
 }
