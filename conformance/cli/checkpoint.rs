@@ -42,8 +42,11 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("checkpoint", a_created_or_stopped_container_cannot_be_saved),
         test!("checkpoint", values_that_make_no_sense_are_refused).needs(needs![minke]),
         test!("checkpoint", a_container_that_is_not_there_cannot_be_saved),
+        test!("checkpoint", a_restore_that_cannot_come_back_leaves_the_root_alone)
+            .needs(needs![minke, file("/usr/bin/unshare")]),
         test!("checkpoint", what_is_mounted_in_the_state_directory_is_not_deleted)
             .needs(needs![minke]),
+        test!("checkpoint", a_criu_that_hangs_is_ended).needs(needs![minke]),
     ];
     with_criu.into_iter().chain(without).collect()
 }
@@ -500,6 +503,20 @@ fn a_container_that_is_not_there_cannot_be_saved(case: &Case) {
     case.runtime(["checkpoint", "not-there"]).run().fails().says("does not exist");
 }
 
+/// Root of a user namespace cannot enter the host's mount namespace again.
+fn a_restore_that_cannot_come_back_leaves_the_root_alone(case: &Case) {
+    let bundle = case.bundle().remove("/linux/cgroupsPath").file("precious", "data");
+    fs::create_dir_all(images(case)).unwrap();
+    fs::write(case.path("images/descriptors.json"), r#"["","",""]"#).unwrap();
+    let restored = restore(&bundle, &["--detach"])
+        .through(["/usr/bin/unshare", "--user", "--map-root-user"])
+        .variable("PATH", &only_criu(case, Some("exit 3")))
+        .run();
+    restored.fails().says("go back to the host's mounts");
+    assert_eq!(fs::read_to_string(bundle.rootfs("precious")).unwrap(), "data");
+    case.leaves_nothing();
+}
+
 /// Nor is what somebody has put there: only what the runtime has made.
 fn what_is_mounted_in_the_state_directory_is_not_deleted(case: &Case) {
     let kept = case.path("kept");
@@ -525,4 +542,19 @@ fn what_is_mounted_in_the_state_directory_is_not_deleted(case: &Case) {
         delete().run().ok();
         case.leaves_nothing();
     }
+}
+
+/// It says no more, and does not end either.
+fn a_criu_that_hangs_is_ended(case: &Case) {
+    let bundle = case.bundle().running();
+    let pid_file = case.path("criu.pid");
+    let hangs =
+        format!("echo $$ >{}; eval \"exec $2>&-\"; exec /bin/sleep 1000", pid_file.display());
+    let options = ["--image-path", &images(case)];
+    let path = only_criu(case, Some(&hangs));
+    bundle.command("checkpoint", &options).variable("PATH", &path).run().fails().says("criu");
+    let pid = fs::read_to_string(pid_file).unwrap();
+    assert!(!Path::new("/proc").join(pid.trim()).exists(), "{pid}");
+    assert_eq!(bundle.status(), "running");
+    bundle.end();
 }

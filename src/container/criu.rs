@@ -13,12 +13,15 @@ use crate::init::resolve;
 use crate::plan::mounts::Kind;
 use crate::plan::namespaces::CLONE_NEWNS;
 use crate::plan::{NewContainer, Plan};
+use crate::sys::event::Timespec;
 use crate::sys::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use crate::sys::io::{FdFlags, fcntl_setfd};
-use crate::sys::mount::{MountFlags, MountPropagationFlags as Propagation, mount, mount_change};
+use crate::sys::mount::{
+    MountFlags, MountPropagationFlags as Propagation, UnmountFlags, mount, mount_change, unmount,
+};
 use crate::sys::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
-use crate::sys::process::fchdir;
-use crate::sys::{Errno, namespace, socket};
+use crate::sys::process::{chroot, fchdir};
+use crate::sys::{Errno, namespace, pidfd, socket};
 
 /// The flags that say yes or no, and their fields.
 pub(crate) const SWITCHES: &[(&str, u32)] = &[
@@ -205,10 +208,21 @@ impl Criu {
 }
 
 impl Drop for Criu {
-    /// It ends when its work is done, or nobody is there to hear of it.
+    /// It ends when its work is done, or nobody is there to hear of it; if it
+    /// hangs, by force.
     fn drop(&mut self) {
+        /// Seconds that it has for either.
+        const PATIENCE: i64 = 10;
         let _ = crate::sys::net::shutdown(&self.socket, crate::sys::net::Shutdown::Both);
-        let _ = self.child.wait();
+        let pidfd = pidfd::open(self.pid());
+        let limit = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+        let has_ended =
+            || matches!(&pidfd, Ok(fd) if pidfd::wait(fd.as_fd(), Some(&limit)) == Ok(true));
+        if !has_ended() {
+            let _ = self.child.kill();
+            has_ended();
+        }
+        let _ = self.child.try_wait();
     }
 }
 
@@ -223,13 +237,20 @@ pub(super) fn in_own_mounts<T>(
     let open = |path: &CStr| openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let doing = || "make a mount namespace for criu";
     let host = open(c"/proc/self/ns/mnt").doing(doing)?;
-    let here = open(c".").doing(doing)?;
+    let (root_directory, here) = (open(c"/").doing(doing)?, open(c".").doing(doing)?);
     namespace::unshare(CLONE_NEWNS).doing(doing)?;
-    let started = mount_change(c"/", Propagation::DOWNSTREAM | Propagation::REC)
-        .and_then(|()| mount(root, at, c"", MountFlags::BIND | MountFlags::REC, None))
-        .doing(doing)
-        .and_then(|()| start());
-    namespace::setns(host.as_fd(), CLONE_NEWNS)
+    // Without that, the host could see what is mounted here.
+    let mounted = mount_change(c"/", Propagation::DOWNSTREAM | Propagation::REC)
+        .and_then(|()| mount(root, at, c"", MountFlags::BIND | MountFlags::REC, None));
+    let started = mounted.doing(doing).and_then(|()| start());
+    let back = namespace::setns(host.as_fd(), CLONE_NEWNS);
+    if back.is_err() && mounted.is_ok() {
+        // Whoever has no way back cleans up here, where the root must not be.
+        let _ = unmount(at, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+    }
+    // To enter a mount namespace is to forget a chroot.
+    back.and_then(|()| fchdir(root_directory))
+        .and_then(|()| chroot(c"."))
         .and_then(|()| fchdir(here))
         .doing(|| "go back to the host's mounts")?;
     started
