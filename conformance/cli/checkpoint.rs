@@ -47,6 +47,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("checkpoint", what_is_mounted_in_the_state_directory_is_not_deleted)
             .needs(needs![minke]),
         test!("checkpoint", a_criu_that_hangs_is_ended).needs(needs![minke]),
+        test!("checkpoint", mounts_that_criu_would_confuse_are_refused).needs(needs![minke]),
     ];
     with_criu.into_iter().chain(without).collect()
 }
@@ -557,4 +558,30 @@ fn a_criu_that_hangs_is_ended(case: &Case) {
     assert!(!Path::new("/proc").join(pid.trim()).exists(), "{pid}");
     assert_eq!(bundle.status(), "running");
     bundle.end();
+}
+
+/// Two at one place have one name for CRIU; the ids of an id-mapped one would
+/// be lost.
+fn mounts_that_criu_would_confuse_are_refused(case: &Case) {
+    let (one, two) = (case.path("one"), case.path("two"));
+    for directory in [&one, &two] {
+        fs::create_dir_all(directory).unwrap();
+    }
+    let map = json!([{"containerID": 0, "hostID": 1000, "size": 10}]);
+    let mapped = json!({"destination": "/tmp", "source": one, "options": ["bind", "idmap"],
+        "uidMappings": map, "gidMappings": map});
+    for (bundle, words) in [
+        (
+            case.bundle().bind(&one, "/tmp", &["bind"]).bind(&two, "/tmp", &["bind"]),
+            r#"mounts: two are at "/tmp""#,
+        ),
+        (case.bundle().push("/mounts", mapped), "mounts[7]: CRIU cannot save"),
+    ] {
+        let bundle = bundle.running();
+        checkpoint(&bundle, &[]).fails().says(words);
+        assert_eq!(bundle.status(), "running");
+        bundle.end();
+        restore(&bundle, &["--detach"]).run().fails().says(words);
+        case.leaves_nothing();
+    }
 }

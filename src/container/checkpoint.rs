@@ -51,6 +51,7 @@ pub(crate) fn checkpoint(store: &Store, request: &Request) -> Result<()> {
         ..create::Request::default()
     };
     let (plan, _) = create::decide(&config, &as_made, &record.bundle)?;
+    criu::refuse_id_mapped(&plan)?;
     check_parent(request)?;
     let mut job = Job::new(&request.common, DUMP_LOG, config.annotations.get("org.criu.config"))?;
     describe(&mut job.options, &config, &record, request)?;

@@ -320,7 +320,27 @@ pub(super) fn external_mounts(plan: &Plan, root: BorrowedFd<'_>) -> Result<Vec<(
         let path = format!("/{}", node.path.to_string_lossy());
         external.push((path.clone(), path));
     }
-    Ok(external)
+    let mut places: Vec<&str> = external.iter().map(|(place, _)| place.as_str()).collect();
+    places.sort_unstable();
+    match places.windows(2).find(|two| two[0] == two[1]) {
+        None => Ok(external),
+        Some(two) => {
+            let rule = format!("two are at {:?}: CRIU cannot tell them apart", two[0]);
+            Err(Error::config("mounts", rule))
+        }
+    }
+}
+
+/// CRIU would make them anew with the ids of the file system.
+pub(super) fn refuse_id_mapped(plan: &Plan) -> Result<()> {
+    let is_mapped = |kind: &Kind| matches!(kind, Kind::Bind(bind) if bind.id_map.is_some());
+    match plan.mounts().iter().position(|mount| is_mapped(&mount.kind)) {
+        None => Ok(()),
+        Some(index) => {
+            let rule = "CRIU cannot save or restore an id-mapped mount";
+            Err(Error::config(format!("mounts[{index}]"), rule))
+        }
+    }
 }
 
 /// The path in the root, without the symbolic links that lead there. What is

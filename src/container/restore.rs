@@ -72,6 +72,7 @@ fn revive(store: &Store, request: &Request) -> Result<(InitId, Option<OwnedFd>)>
     let text = create::read_config(asked, &bundle)?;
     let config = create::configuration(store, asked, &text)?;
     let (plan, mut record) = create::decide(&config, asked, &bundle)?;
+    criu::refuse_id_mapped(&plan)?;
     record.restored = true;
     let limits = record.cgroups.limits(config.linux().resources.as_ref().unwrap_or(NO_LIMITS))?;
     let (console, terminal) =
