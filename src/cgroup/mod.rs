@@ -477,7 +477,8 @@ impl Cgroups {
 /// Lets systemd see that the cgroup of a unit is empty, which it then stops and
 /// removes: if we did, it would not hear of it and keep the unit for ever.
 fn await_removal(group: &Group) {
-    for _ in 0..50 {
+    // A busy systemd takes more than a second; a dead one is not waited for long.
+    for _ in 0..250 {
         if access(group.path.as_str(), Access::EXISTS).is_err() {
             break;
         }
