@@ -29,12 +29,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("L6", start_of_a_stopped_container_fails),
         test!("L6", start_of_a_container_whose_init_was_killed_fails_at_once),
         test!("L6", start_of_a_container_whose_init_dies_before_exec_fails)
-            // On one processor who reaps init is always quicker.
-            .needs(crate::support::needs::needs![
-                minke,
-                file("/usr/bin/strace"),
-                file("/sys/devices/system/cpu/cpu1"),
-            ]),
+            .needs(crate::support::needs::needs![minke, file("/usr/bin/strace")]),
         test!("L7", a_container_without_process_does_not_start),
         test!("L8", kill_of_a_stopped_container_fails),
         test!("L8", kill_sends_the_signal_to_a_running_container),
