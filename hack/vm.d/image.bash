@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # The guest's image: a Debian root filesystem and kernels, from the mirror that this machine's apt is set up with.
 
+# shellcheck source=hack/suite.bash
+source hack/suite.bash
+
 readonly GUEST_SUITE=trixie
 # Newer kernels of user-mode Linux are many times faster than the suite's own.
 readonly UML_SUITE=sid
@@ -31,48 +34,6 @@ build_image() {
     fi
     exec {image_lock}>&-
 }
-
-# mirror: where apt gets Debian from.
-mirror() {
-    local uris
-    # shellcheck disable=SC2016 # apt's own variables
-    uris() { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian'; }
-    mapfile -t uris < <(uris)
-    if ! ((${#uris[@]})); then
-        apt_get update || die "apt-get update failed"
-        mapfile -t uris < <(uris)
-    fi
-    ((${#uris[@]})) || die "apt has no source for Debian"
-    printf '%s\n' "${uris[0]}"
-}
-
-# source_line SUITE: as in sources.list.
-source_line() {
-    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$(mirror)" "$1"
-}
-
-# extract SUITE PACKAGE DIR: unpacks one package of a suite that this machine does not have. `=PATTERN` stands for the
-# newest package of which the suite's metapackage PATTERN is made.
-extract() (
-    local suite=$1 package=$2 to=$3 apt
-    apt=$(mktemp -d)
-    trap 'rm -rf "$apt"' EXIT
-    mkdir -p "$apt"/{lists,cache/archives}/partial
-    touch "$apt/status"
-    source_line "$suite" >"$apt/sources.list"
-    local options=(
-        -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$apt/lists"
-        -o "Dir::State::Status=$apt/status" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=root
-    )
-    apt_get "${options[@]}" update || die "cannot read the packages of $suite"
-    if [[ $package == =* ]]; then
-        package=$(apt-cache "${options[@]}" depends "${package#=}" | sed -n 's/.*Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
-    fi
-    cd "$apt" || exit
-    apt_get "${options[@]}" download "$package" || die "cannot get $package of $suite"
-    mkdir -p "$to"
-    dpkg-deb -x ./*.deb "$to"
-)
 
 # make_root DIR: the root filesystem, which is also where user-mode Linux runs: it needs a newer libc than ours.
 make_root() {
