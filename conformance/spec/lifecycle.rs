@@ -31,6 +31,14 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("L6", start_of_a_container_whose_init_dies_before_exec_fails)
             .needs(crate::support::needs::needs![minke, file("/usr/bin/strace")]),
         test!("L7", a_container_without_process_does_not_start),
+        test!("L7", a_container_without_process_is_created_and_ends_at_start)
+            .fails_on("runc", "refuses to create it")
+            .fails_on(
+                "crun 1.8",
+                "fails at create: \"max number of capabilities not initialized\"",
+            ),
+        test!("L7", run_of_a_container_without_process_fails_and_leaves_nothing)
+            .fails_on("crun 1.8", "says \"max number of capabilities not initialized\""),
         test!("L8", kill_of_a_stopped_container_fails),
         test!("L8", kill_sends_the_signal_to_a_running_container),
         test!("L8", kill_sends_the_signal_to_a_created_container),
@@ -256,6 +264,42 @@ fn a_container_without_process_does_not_start(case: &Case) {
     } else {
         case.leaves_nothing();
     }
+}
+
+/// "All of the properties configured in config.json except for process MUST be
+/// applied", and `process` is "REQUIRED when start is called": what is created
+/// is a container, with its mounts and hooks.
+fn a_container_without_process_is_created_and_ends_at_start(case: &Case) {
+    let trace = case.path("trace");
+    let note = |word: &str| format!("echo {word} >> {}", trace.display());
+    let bundle = case
+        .bundle()
+        .directory("data")
+        .mount("/data", "tmpfs", "data", &["size=64k"])
+        .hook("createRuntime", &note("createRuntime"))
+        .hook("poststart", &note("poststart"))
+        .hook("poststop", &note("poststop"))
+        .remove("/process");
+    bundle.create().ok();
+    assert_eq!(bundle.status(), "created");
+    let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", bundle.pid())).unwrap();
+    assert!(mounts.contains(" /data "), "{mounts}");
+
+    bundle.start().fails().tells("process");
+    bundle.until_stopped();
+    bundle.start().fails();
+    bundle.delete().ok();
+    assert_eq!(case.read("trace"), "createRuntime\npoststop\n");
+
+    let unstarted = case.bundle().remove("/process");
+    unstarted.create().ok();
+    unstarted.end();
+}
+
+fn run_of_a_container_without_process_fails_and_leaves_nothing(case: &Case) {
+    let bundle = case.bundle().remove("/process");
+    bundle.run().fails().tells("process");
+    case.leaves_nothing();
 }
 
 /// "Attempting to send a signal to a container that is neither created nor

@@ -91,7 +91,7 @@ fn process(config: &mut Config, request: &mut Request) -> Result<Process> {
             Process::parse(&text).map_err(|error| of_file(error, Some(path)))?
         }
         None => {
-            let mut own = config.process.take().unwrap_or_default();
+            let mut own = config.process.take().unwrap_or_else(Process::absent);
             change(&mut own, std::mem::take(&mut request.changes))?;
             own
         }

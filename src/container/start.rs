@@ -30,6 +30,9 @@ pub(crate) fn start(store: &Store, id: &str) -> Result<()> {
 /// Lets the init of a created container go on, and waits until it has
 /// executed the program or said why not.
 pub(crate) fn started(container: &Container, record: &Record) -> Result<()> {
+    if record.program.is_empty() {
+        return Err(without_process(record));
+    }
     let socket = container.connect().or_else(|errno| match errno {
         // A program that has the name of our init: the socket went with the start.
         Errno::NOENT | Errno::CONNREFUSED => {
@@ -65,17 +68,26 @@ pub(crate) fn started(container: &Container, record: &Record) -> Result<()> {
     after_start(record)
 }
 
+/// The container ends, as with any other program that cannot be executed.
+fn without_process(record: &Record) -> Error {
+    kill(record);
+    Error::config("process", "must be set for a container to be started")
+}
+
+fn kill(record: &Record) {
+    if let Some(alive) = record.init.and_then(InitId::alive) {
+        let _ = alive.send(9);
+    }
+}
+
 /// runc's rule for `poststart`: if one fails, the container is killed.
 fn after_start(record: &Record) -> Result<()> {
     if record.poststart.is_empty() {
         return Ok(());
     }
     let running = State::new(record, Status::Running).compact();
-    hooks::run_all("poststart", &record.poststart, &running, &record.bundle).inspect_err(|_| {
-        if let Some(alive) = record.init.and_then(InitId::alive) {
-            let _ = alive.send(9);
-        }
-    })
+    hooks::run_all("poststart", &record.poststart, &running, &record.bundle)
+        .inspect_err(|_| kill(record))
 }
 
 fn failure(record: &Record, message: Message, text: &[u8]) -> Error {

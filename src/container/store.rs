@@ -70,7 +70,7 @@ pub(crate) struct Record {
     /// may know nothing of.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) restored: bool,
-    /// `process.args[0]`, for messages.
+    /// `process.args[0]`, for messages; empty without `process`.
     pub(crate) program: String,
     pub(crate) poststart: Vec<Hook>,
     pub(crate) poststop: Vec<Hook>,

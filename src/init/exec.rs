@@ -14,7 +14,9 @@ use crate::sys::{Errno, Result, exec, io};
 /// `create` already tells of one that is not there.
 pub(super) fn look_up(plan: &Plan) -> Done<PathBuffer> {
     let mut found = PathBuffer::new();
-    let program = plan.process.argv.strings().first().map(|arg| arg.to_bytes()).unwrap_or_default();
+    // None: `start` will say so.
+    let Some(program) = plan.process.argv.strings().first() else { return Ok(found) };
+    let program = program.to_bytes();
     if program.contains(&b'/') {
         at(Step::Exec, 0, found.set(program))?;
         at(Step::Exec, 0, executable(&found))?;

@@ -62,15 +62,15 @@ const RLIMITS: &[(&str, Resource)] = &[
     ("RLIMIT_STACK", Resource::Stack),
 ];
 
-/// Plans `process`, which must be there: as runc does, `create` refuses a
-/// container that `start` could not start.
+/// Plans `process`. It may be absent, until `start`: then there are no `argv`.
 pub(crate) fn plan(
     config: &spec::Config,
     options: &Options,
     namespaces: &Namespaces,
 ) -> Result<Process> {
-    let process = config.process.as_ref().ok_or_else(|| Error::config("process", "must be set"))?;
-    if process.args.first().is_none_or(String::is_empty) {
+    let absent = spec::Process::absent();
+    let process = config.process.as_ref().unwrap_or(&absent);
+    if config.process.is_some() && process.args.first().is_none_or(String::is_empty) {
         return Err(Error::config("process.args", "must not be empty"));
     }
     if !process.cwd.starts_with('/') {

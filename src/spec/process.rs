@@ -40,6 +40,14 @@ pub(crate) struct Process {
     pub(crate) user: User,
 }
 
+impl Process {
+    /// What the init of a container without `process` is until `start`, which
+    /// fails: root without capabilities, in `/`.
+    pub(crate) fn absent() -> Self {
+        Self { cwd: "/".to_owned(), ..Self::default() }
+    }
+}
+
 /// Rows and columns of a terminal.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
