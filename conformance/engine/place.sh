@@ -119,6 +119,10 @@ inside() {
     cp "$runtime" "/mnt/engines/bin/${runtime##*/}"
     cp "$tests" /mnt/engines/bin/tests
     mount --bind "$images" /mnt/engines/images
+    if [[ -d ${images%/*}/criu ]]; then # see hack/criu
+        mkdir /mnt/engines/criu
+        mount --bind "${images%/*}/criu" /mnt/engines/criu
+    fi
     mount -n --move /mnt /run
     chmod 755 "$work/bin/"*
     chown 4321:4321 "$work/rootless" /run/user/4321

@@ -12,7 +12,7 @@ use crate::terminal::Terminal;
 const STEP: &str = "45";
 
 const VARIABLES: [(&str, &str); 12] = [
-    ("PATH", "/run/engines/path:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("PATH", "/run/engines/path:/run/engines/criu/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
     ("HOME", "/run/engines/home"),
     ("LANG", "C.UTF-8"),
     ("TERM", "xterm"),

@@ -45,7 +45,7 @@ pub(crate) fn start_daemon(options: &str) {
     daemon(
         "dockerd",
         &format!(
-            "echo '{{}}' >$W/daemon.json; \
+            "echo '{{\"experimental\": true}}' >$W/daemon.json; \
              exec dockerd --config-file=$W/daemon.json --data-root $W/docker --exec-root /run/dk --pidfile /run/dockerd.pid \
              --host $DOCKER_HOST --storage-driver overlay2 --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /docker \
              --add-runtime rt=$RT --add-runtime privileged=$W/bin/privileged --add-runtime dying=$W/bin/dying \
