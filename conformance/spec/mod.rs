@@ -16,6 +16,7 @@ mod mount_options;
 mod mounts;
 mod namespaces;
 mod net_devices;
+mod no_mount_namespace;
 mod process;
 mod rootfs;
 mod rootless;
@@ -46,6 +47,7 @@ pub(crate) fn tests() -> Vec<Test> {
         mounts::tests(),
         namespaces::tests(),
         net_devices::tests(),
+        no_mount_namespace::tests(),
         process::tests(),
         rootfs::tests(),
         rootless::tests(),

@@ -52,6 +52,11 @@ pub(crate) fn checkpoint(store: &Store, request: &Request) -> Result<()> {
     };
     let (plan, _) = create::decide(&config, &as_made, &record.bundle)?;
     criu::refuse_id_mapped(&plan)?;
+    if record.host_mounts.is_some() {
+        let rule =
+            "CRIU cannot save mounts that are the host's: the container has no namespace for them";
+        return Err(Error::config("mounts", rule));
+    }
     check_parent(request)?;
     let mut job = Job::new(&request.common, DUMP_LOG, config.annotations.get("org.criu.config"))?;
     describe(&mut job.options, &config, &record, request)?;

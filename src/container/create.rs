@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::agent::Agent;
+use super::host_mounts::HostMounts;
 use super::notify;
 use super::resctrl::Group;
 use super::status::Status;
@@ -97,14 +98,15 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
 
     let held = signal::hold();
     let container = store.reserve(&request.id)?;
-    let mut cgroups = record.cgroups.clone();
-    let group = record.resctrl.clone();
+    let (mut cgroups, group, mounts) =
+        (record.cgroups.clone(), record.resctrl.clone(), record.host_mounts.clone());
     let mut undo = Undo::default();
     undo.push(|| warn(container.remove()));
     notify::make_directory(store, &request.id)?;
     cgroups.claim()?;
     record.cgroups.clone_from(&cgroups);
     container.write_journal(&record)?;
+    undo.push(|| warn(mounts.iter().try_for_each(HostMounts::remove)));
     let mut entrance = record.cgroups.make(&limits, plan.cgroup_owner)?;
     undo.push(|| warn(cgroups.remove()));
     undo.push(|| warn(group.iter().try_for_each(Group::undo)));
@@ -136,8 +138,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     // A hook that fails ends the container's life, the end of it included.
     if let Err(error) = bring_up(&config, &record, &init, agent) {
         let error = blame_memory(error, &record);
-        drop(init);
-        drop(undo);
+        drop((init, undo));
         poststop_after(&error, &record);
         return Err(error);
     }
@@ -272,6 +273,7 @@ pub(super) fn decide(config: &Config, request: &Request, bundle: &str) -> Result
         resctrl: resctrl::locate(linux.intel_rdt.as_ref(), &request.id)?,
         no_new_keyring: request.no_new_keyring,
         restored: false,
+        host_mounts: HostMounts::locate(&plan)?,
         shares_pid_namespace: plan.namespaces.new & CLONE_NEWPID == 0,
         program: config
             .process
@@ -352,7 +354,7 @@ fn host_proc() -> Result<Vec<String>> {
 }
 
 /// Blanks and backslashes stand as three octal digits there.
-fn unescaped(path: &str) -> String {
+pub(super) fn unescaped(path: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
         .fold(path.to_owned(), |path, (code, plain)| path.replace(code, plain))

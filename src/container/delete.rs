@@ -40,6 +40,9 @@ pub(crate) fn remove(container: &Container, record: &Record, status: Status) -> 
     if let Some(group) = &record.resctrl {
         group.remove()?;
     }
+    if let Some(mounts) = &record.host_mounts {
+        mounts.remove()?;
+    }
     container.remove()?;
     if !record.poststop.is_empty() {
         let stopped = State::new(record, Status::Stopped).compact();

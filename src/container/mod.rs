@@ -11,6 +11,7 @@ pub(crate) mod exec;
 mod foreground;
 pub(crate) mod guard;
 mod holder;
+mod host_mounts;
 pub(crate) mod id;
 pub(crate) mod kill;
 mod lsm;

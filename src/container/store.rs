@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::host_mounts::HostMounts;
 use super::resctrl::Group;
 use super::status::{Op, Status};
 use super::{holder, id};
@@ -62,6 +63,8 @@ pub(crate) struct Record {
     pub(crate) cgroups: Cgroups,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) resctrl: Option<Group>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) host_mounts: Option<HostMounts>,
     /// Without a pid namespace, killing init leaves the others alive.
     pub(crate) shares_pid_namespace: bool,
     /// `--no-new-keyring`, which holds for `exec` too.

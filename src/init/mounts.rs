@@ -48,17 +48,20 @@ fn set_tree_and_propagation(mount: &Mount, made: BorrowedFd<'_>) -> Result<()> {
     if !mount.tree.is_empty() {
         set_attr(made, true, &attr_of(mount.tree))?;
     }
-    for flags in &mount.propagation {
-        let flags = MountPropagationFlags::from_bits_retain(*flags);
-        let recursive = flags.contains(MountPropagationFlags::REC);
-        let propagation = u64::from((flags - MountPropagationFlags::REC).bits());
-        let attr = MountAttr { propagation, ..MountAttr::default() };
-        match mount::mount_setattr(made, recursive, &attr) {
-            Err(Errno::NOSYS) => mount::mount_change(FdPath::new(made).as_c_str(), flags)?,
-            other => other?,
-        }
+    let mut each = mount.propagation.iter();
+    each.try_for_each(|flags| {
+        set_propagation(made, MountPropagationFlags::from_bits_retain(*flags))
+    })
+}
+
+pub(super) fn set_propagation(made: BorrowedFd<'_>, flags: MountPropagationFlags) -> Result<()> {
+    let recursive = flags.contains(MountPropagationFlags::REC);
+    let propagation = u64::from((flags - MountPropagationFlags::REC).bits());
+    let attr = MountAttr { propagation, ..MountAttr::default() };
+    match mount::mount_setattr(made, recursive, &attr) {
+        Err(Errno::NOSYS) => mount::mount_change(FdPath::new(made).as_c_str(), flags),
+        other => other,
     }
-    Ok(())
 }
 
 /// The host's file or directory, at the container's path.

@@ -18,7 +18,8 @@ const FLAGS: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Cuts the mounts off from the host's and makes the root a mount of its own;
-/// gives its descriptor, by which everything below it is named.
+/// gives its descriptor, by which everything below it is named. Without a mount
+/// namespace the root's mount is the host's, and only what is below it cut off.
 pub(super) fn prepare(plan: &NewContainer, sources: &Sources) -> Done<OwnedFd> {
     let rootfs = &plan.rootfs;
     // Opened in this mount namespace: another's would name the host's mount.
@@ -28,6 +29,12 @@ pub(super) fn prepare(plan: &NewContainer, sources: &Sources) -> Done<OwnedFd> {
     };
     if rootfs.switch == Switch::Chroot {
         return Ok(directory);
+    }
+    if rootfs.switch == Switch::Bound {
+        let root = at(Step::Rootfs, 0, bind_on_itself(plan, directory.as_fd()))?;
+        let alone = Propagation::PRIVATE | Propagation::REC;
+        at(Step::Propagation, 2, super::mounts::set_propagation(root.as_fd(), alone))?;
+        return Ok(root);
     }
     let flags = Propagation::from_bits_retain(rootfs.propagation);
     at(Step::Propagation, 0, mount_change(c"/", flags))?;
@@ -96,7 +103,7 @@ pub(super) fn switch(plan: &NewContainer, root: BorrowedFd<'_>) -> Done {
     match plan.rootfs.switch {
         Switch::Pivot => at(Step::Pivot, 1, pivot(plan))?,
         Switch::Move => at(Step::Pivot, 2, move_to_root(&plan.rootfs.host_proc))?,
-        Switch::Chroot => at(Step::Pivot, 3, chroot(c"."))?,
+        Switch::Chroot | Switch::Bound => at(Step::Pivot, 3, chroot(c"."))?,
     }
     at(Step::Pivot, 4, chdir(c"/"))?;
     if let Some(flags) = plan.rootfs.final_propagation {

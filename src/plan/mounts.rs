@@ -12,7 +12,7 @@ use crate::spec;
 use crate::sys::mount::{
     MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
-    MountFlags,
+    MountFlags, MountPropagationFlags,
 };
 
 /// One mount of the container.
@@ -314,6 +314,15 @@ fn split_unescaped(text: &str) -> impl Iterator<Item = &str> {
         split
     })
     .filter(|part| !part.is_empty())
+}
+
+/// In the namespace where its source is mounted, too, a copy would be its
+/// peer: what is mounted below the one would show below the other.
+pub(crate) fn keep_from_source(mounts: &mut [Mount]) {
+    for mount in mounts.iter_mut().filter(|mount| matches!(mount.kind, Kind::Bind(_))) {
+        let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+        mount.propagation.insert(0, slave.bits());
+    }
 }
 
 /// Gives new file systems the `SELinux` context `label`. procfs, sysfs and

@@ -17,8 +17,11 @@ pub(crate) enum Switch {
     Pivot,
     /// `MS_MOVE` and `chroot(2)`, for an initramfs, which cannot be pivoted.
     Move,
-    /// `chroot(2)` alone: the container has no mount namespace of its own.
+    /// `chroot(2)` alone: the container has neither mounts nor a namespace for
+    /// them.
     Chroot,
+    /// `chroot(2)` into a mount of the host's: it has only mounts.
+    Bound,
 }
 
 /// All about the container's root.
@@ -59,14 +62,19 @@ pub(crate) fn plan(
         path if path.starts_with('/') => path.to_owned(),
         path => format!("{}/{path}", options.bundle),
     };
-    let switch = switch(options, namespaces);
-    if switch == Switch::Chroot {
-        without_mount_namespace(config, root)?;
-    }
     let own_ids = namespaces.user != User::Own;
+    let switch = match (namespaces.has(CLONE_NEWNS), options.no_pivot) {
+        (true, true) => Switch::Move,
+        (true, false) => Switch::Pivot,
+        (false, _) if has_mounts(config, root, own_ids)? => Switch::Bound,
+        (false, _) => Switch::Chroot,
+    };
     let mut planned = Vec::with_capacity(config.mounts.len());
     for (index, mount) in config.mounts.iter().enumerate() {
         planned.push(mounts::plan(index, mount, &options.bundle, &options.cgroup_view, own_ids)?);
+    }
+    if switch == Switch::Bound {
+        mounts::keep_from_source(&mut planned);
     }
     if let Some(label) = linux.mount_label.as_deref().filter(|label| !label.is_empty()) {
         mounts::label(&mut planned, label)?;
@@ -112,16 +120,10 @@ fn host_proc(options: &Options, root: &str) -> Result<Vec<CString>> {
     outside.map(|target| c_string("root.path", target)).collect()
 }
 
-fn switch(options: &Options, namespaces: &Namespaces) -> Switch {
-    match (namespaces.has(CLONE_NEWNS), options.no_pivot) {
-        (false, _) => Switch::Chroot,
-        (true, true) => Switch::Move,
-        (true, false) => Switch::Pivot,
-    }
-}
-
-/// In the host's mount namespace, mounts would be the host's, and would stay.
-fn without_mount_namespace(config: &spec::Config, root: &spec::Root) -> Result<()> {
+/// Whether there is anything to mount for a container without a mount
+/// namespace. It inherits the runtime's, as the spec has it, and what is
+/// mounted there `delete` unmounts; in a user namespace it has no right to.
+fn has_mounts(config: &spec::Config, root: &spec::Root, own_ids: bool) -> Result<bool> {
     let linux = config.linux();
     let wants = [
         ("mounts", !config.mounts.is_empty()),
@@ -133,10 +135,10 @@ fn without_mount_namespace(config: &spec::Config, root: &spec::Root) -> Result<(
         ("process.terminal", config.process.as_ref().is_some_and(|p| p.terminal)),
     ];
     match wants.iter().find(|(_, wanted)| *wanted) {
-        Some((field, _)) => {
-            Err(Error::config(*field, "needs a mount namespace in linux.namespaces"))
+        Some((field, _)) if own_ids => {
+            Err(Error::config(*field, "needs a mount namespace beside the user namespace"))
         }
-        None => Ok(()),
+        wanted => Ok(wanted.is_some()),
     }
 }
 
@@ -183,9 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn mounts_without_a_mount_namespace_are_refused() {
-        let e = planned(r#"{"root":{"path":"r"},"mounts":[{"destination":"/a","type":"tmpfs"}]}"#)
-            .unwrap_err();
+    fn mounts_without_a_mount_namespace_need_rights_over_the_runtimes() {
+        let json = |linux: &str| {
+            let mounts = r#""mounts":[{"destination":"/a","type":"tmpfs"}]"#;
+            planned(&format!(r#"{{"root":{{"path":"r"}},{mounts},"linux":{{{linux}}}}}"#))
+        };
+        assert_eq!(json("").unwrap().switch, Switch::Bound);
+        assert_eq!(planned(r#"{"root":{"path":"r"}}"#).unwrap().switch, Switch::Chroot);
+        let ids = r#"[{"containerID":0,"hostID":1000,"size":1}]"#;
+        let e = json(&format!(
+            r#""namespaces":[{{"type":"user"}}],"uidMappings":{ids},"gidMappings":{ids}"#
+        ))
+        .unwrap_err();
         assert!(e.to_string().starts_with("config.json: mounts: needs a mount namespace"), "{e}");
     }
 
