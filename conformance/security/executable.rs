@@ -1,8 +1,12 @@
 //! The runtime's own binary, which a container reaches as /proc/PID/exe.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::Command;
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 
 use crate::support::{Bundle, Case, Test, runtime, test, until};
 
@@ -11,6 +15,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("CVE-2019-5736", init_cannot_be_written_through),
         test!("CVE-2019-5736", a_program_that_is_the_runtime_itself_cannot_be_written_through),
         test!("CVE-2019-5736", nothing_of_the_guard_stays_mounted),
+        test!("CVE-2019-5736", what_waits_for_start_holds_nothing_of_the_guard),
     ]
 }
 
@@ -84,5 +89,27 @@ fn nothing_of_the_guard_stays_mounted(case: &Case) {
     bundle.settle(create).ok();
     assert_eq!(count(), before);
     fs::remove_file(&copy).unwrap();
+    bundle.delete_force().ok();
+}
+
+/// Whoever had a descriptor of what the guard mounted could make it writable
+/// again: init keeps none, and what it runs from is read-only.
+fn what_waits_for_start_holds_nothing_of_the_guard(case: &Case) {
+    let (bundle, copy) = (case.bundle(), copy(case));
+    let create = bundle.launch("create", &[]).program(&copy).run();
+    bundle.settle(create).ok();
+    let proc = PathBuf::from(format!("/proc/{}", bundle.pid()));
+    let binary = fs::metadata(&copy).unwrap();
+    let is_binary = |path: PathBuf| {
+        fs::metadata(path)
+            .is_ok_and(|file| (file.dev(), file.ino()) == (binary.dev(), binary.ino()))
+    };
+    let mut held = fs::read_dir(proc.join("fd")).unwrap().map(|fd| fd.unwrap().path());
+    assert!(!held.any(is_binary));
+    // Or it is a sealed copy.
+    if is_binary(proc.join("exe")) {
+        let may_write = access(proc.join("exe"), Access::WRITE_OK);
+        assert_eq!(may_write, Err(Errno::ROFS));
+    }
     bundle.delete_force().ok();
 }

@@ -75,7 +75,7 @@ pub(crate) struct Created {
 
 /// Makes a container: steps 1 to 6 of the lifecycle.
 pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
-    guard::own_binary()?;
+    let copy = guard::own_binary()?;
     let phases = Phases(Instant::now());
     id::check(&request.id)?;
     check_preserved(request.preserve_fds.saturating_add(listen_fds()))?;
@@ -117,8 +117,9 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     handles.start = Some(container.bind_start()?);
 
     hide_from(&before_clone)?;
-    let (admit, locked) = (|pid| entrance.admit(pid), Some(container.as_fd()));
-    let mut init = launch(&mut plan, &mut handles, &before_clone, entrance.v2(), admit, locked)?;
+    let admit = |pid| entrance.admit(pid);
+    let ours = [Some(container.as_fd()), copy.as_ref().map(AsFd::as_fd)];
+    let mut init = launch(&mut plan, &mut handles, &before_clone, entrance.v2(), admit, &ours)?;
     // From here on the child works, and so do we.
     phases.done("the clone");
     drop(handles);
@@ -135,6 +136,7 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
         .cgroups
         .set(&limits, &entrance, init.is_rootless())
         .map_err(|error| blame_memory(init.reason_or(error), &record))?;
+    drop(copy);
     // A hook that fails ends the container's life, the end of it included.
     if let Err(error) = bring_up(&config, &record, &init, agent) {
         let error = blame_memory(error, &record);

@@ -50,7 +50,7 @@ pub(crate) struct Request {
 /// be brought in at once. Should the container end meanwhile, its namespaces
 /// take nobody in any more.
 pub(crate) fn exec(store: &Store, request: Request) -> Result<u8> {
-    guard::own_binary()?;
+    let copy = guard::own_binary()?;
     check_preserved(request.preserve_fds)?;
     fd::cloexec_from(3).doing(|| "close what the caller left open")?;
     let container = store.open(&request.id)?;
@@ -72,8 +72,9 @@ pub(crate) fn exec(store: &Store, request: Request) -> Result<u8> {
     let agent = agent.map(|agent| (agent, State::new(&record, status)));
     let signals =
         if request.detach { None } else { Some(signal::block_all().doing(|| "block signals")?) };
-    let init = enter(&mut plan, &record, &alive, request, console)
+    let init = enter(&mut plan, &record, &alive, request, console, copy.as_ref())
         .map_err(|e| half_dead(e, &alive, &record.id))?;
+    drop(copy);
     run(init, request, agent, signals.as_ref(), terminal.as_ref())
         .map_err(|e| half_dead(e, &alive, &record.id))
 }
@@ -132,6 +133,7 @@ fn enter<'p>(
     alive: &Alive,
     request: &Request,
     console: Option<OwnedFd>,
+    copy: Option<&OwnedFd>,
 ) -> Result<Init<'p>> {
     let pid = record.init.map_or(0, |init| init.pid);
     let (before_clone, namespaces) = namespaces_of(plan, alive)?;
@@ -149,7 +151,8 @@ fn enter<'p>(
     }
     hide_from(&before_clone)?;
     let admit = |pid| entrance.admit(pid);
-    let init = launch(plan, &mut handles, &before_clone, entrance.v2(), admit, None)?;
+    let ours = [copy.map(AsFd::as_fd)];
+    let init = launch(plan, &mut handles, &before_clone, entrance.v2(), admit, &ours)?;
     record.resctrl.iter().try_for_each(|group| group.admit_one_more(init.pid()))?;
     Ok(init)
 }

@@ -2,12 +2,13 @@
 //!
 //! A container's process can get hold of the binary that made it through
 //! `/proc/PID/exe`, and its root may well be the user who may write to it. So
-//! what enters a container is executed from a mount that is read-only: either
-//! the binary lies on one, or minke executes itself once more from a detached
-//! read-only copy of its mount, which the exec dissolves, so that nobody can
-//! ever change it back.
+//! what enters a container runs from a mount that is read-only: either the
+//! binary lies on one, or minke has become a process of a detached read-only
+//! copy of its mount (`sys::prestart`), or it executes itself once more from
+//! one. The container never has a descriptor of that mount, which is all that
+//! it could be changed back by.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::error::{Doing, Error, Result};
 use crate::sys::exec::{StringArray, reexec};
@@ -16,21 +17,28 @@ use crate::sys::fs::{
     fstat, fstatvfs, memfd_create, openat, sendfile,
 };
 use crate::sys::mount::{MOUNT_ATTR_RDONLY, MountAttr, clone_tree, mount_setattr};
-use crate::sys::{Errno, geteuid};
+use crate::sys::{Errno, geteuid, prestart};
 
 /// Makes sure that nobody can write through `/proc/self/exe`; executes minke
 /// once more if need be. For commands that enter a container.
-pub(crate) fn own_binary() -> Result<()> {
+///
+/// If minke runs from a read-only copy without having executed it, that is what
+/// is given: a mount that is gone with this descriptor. As that takes the kernel
+/// a tenth of a millisecond, it is to be dropped where there is time.
+pub(crate) fn own_binary() -> Result<Option<OwnedFd>> {
+    if let Some(copy) = prestart::take_copy() {
+        return Ok(Some(copy));
+    }
     let doing = || "open \"/proc/self/exe\"";
     let exe = openat(CWD, c"/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .doing(doing)?;
     if fstatvfs(&exe).doing(doing)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        return Ok(());
+        return Ok(None);
     }
     // Neither a user nor what the user can become may write to root's binary.
     let stat = fstat(&exe).doing(doing)?;
     if !geteuid().is_root() && stat.st_uid == 0 && stat.st_mode & 0o022 == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let copy = clone_tree(exe.as_fd(), false).and_then(|tree| {
         let readonly = MountAttr { set: MOUNT_ATTR_RDONLY, ..MountAttr::default() };
@@ -41,7 +49,7 @@ pub(crate) fn own_binary() -> Result<()> {
         // Old kernels, filters, and users without CAP_SYS_ADMIN.
         Err(_) => match sealed_copy()? {
             Some(copy) => copy,
-            None => return Ok(()),
+            None => return Ok(None),
         },
     };
     let args = std::env::args_os().map(|arg| std::ffi::CString::new(arg.into_encoded_bytes()));
@@ -53,7 +61,7 @@ pub(crate) fn own_binary() -> Result<()> {
 }
 
 /// A copy in memory that nobody can change; `None` if this is it already.
-fn sealed_copy() -> Result<Option<std::os::fd::OwnedFd>> {
+fn sealed_copy() -> Result<Option<OwnedFd>> {
     let doing = || "copy minke into a sealed file in memory";
     let exe = openat(CWD, c"/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .doing(doing)?;

@@ -33,15 +33,16 @@ pub(crate) struct Init<'p> {
 }
 
 /// Clones the container's init, which begins at once. `admit` puts it into its
-/// cgroup v2 directory if it cannot be born there. `locked` is the container's
-/// directory, if we hold it: a lock lasts as long as any copy of its descriptor.
+/// cgroup v2 directory if it cannot be born there. `only_ours` the child closes at once:
+/// the container's directory, as a lock lasts as long as any copy of its descriptor,
+/// and the mount that we run from.
 pub(crate) fn launch<'p>(
     plan: &'p mut Plan,
     handles: &mut Handles,
     before_clone: &[OwnedFd],
     cgroup: Option<BorrowedFd<'_>>,
     admit: impl FnOnce(i32) -> Result<()>,
-    locked: Option<BorrowedFd<'_>>,
+    only_ours: &[Option<BorrowedFd<'_>>],
 ) -> Result<Init<'p>> {
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -57,7 +58,7 @@ pub(crate) fn launch<'p>(
     handles.sources.mounts.resize_with(plan.mounts().len(), || None);
     let home = ForChildren::set(plan, before_clone)?;
     let child = if plan.namespaces.stepping_stone {
-        by_way_of_a_stone(plan, handles, (&ours, theirs), cgroup, locked)
+        by_way_of_a_stone(plan, handles, (&ours, theirs), cgroup, only_ours)
     } else {
         let mut new = plan.namespaces.new;
         if plan.namespaces.time_offsets.is_some() {
@@ -68,9 +69,7 @@ pub(crate) fn launch<'p>(
             // In the child this end must not stay open: the end of the stream
             // is how it learns that we are gone.
             crate::sys::fd::close_copy(ours);
-            if let Some(locked) = locked {
-                crate::sys::fd::close_copy(locked);
-            }
+            only_ours.iter().flatten().copied().for_each(crate::sys::fd::close_copy);
             handles.outside = !born;
             init::run(plan, handles, Report(theirs))
         })
@@ -100,7 +99,7 @@ fn by_way_of_a_stone(
     handles: &mut Handles,
     (ours, theirs): (&OwnedFd, OwnedFd),
     cgroup: Option<BorrowedFd<'_>>,
-    locked: Option<BorrowedFd<'_>>,
+    only_ours: &[Option<BorrowedFd<'_>>],
 ) -> Result<Child> {
     let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let (near, far) = pair.doing(|| "make a socket")?;
@@ -108,9 +107,7 @@ fn by_way_of_a_stone(
     let stone = clone_child(0, None, |_| {
         crate::sys::fd::close_copy(ours);
         crate::sys::fd::close_copy(near_end);
-        if let Some(locked) = locked {
-            crate::sys::fd::close_copy(locked);
-        }
+        only_ours.iter().flatten().copied().for_each(crate::sys::fd::close_copy);
         init::stone(plan, handles, &Report(theirs), &far, cgroup)
     });
     let stone = stone.doing(|| "clone")?;

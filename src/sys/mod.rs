@@ -17,8 +17,7 @@ pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod netdevice;
 pub(crate) mod pidfd;
-#[cfg(all(target_arch = "x86_64", not(debug_assertions), not(test)))]
-mod prestart;
+pub(crate) mod prestart;
 pub(crate) mod scheduling;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
