@@ -89,11 +89,11 @@ impl Cgroups {
             let path = sub.path_in(group);
             let directory = open_directory(&path).doing(|| format!("open cgroup {path:?}"))?;
             if group.is_v2() {
-                entrance.v2 = Some(entrance.directories.len());
+                entrance.v2 = Some(directory);
             } else {
                 v1::open_tasks(directory.as_fd(), group, &mut entrance)?;
+                entrance.directories.push(directory);
             }
-            entrance.directories.push(directory);
         }
         Ok(entrance)
     }
@@ -107,7 +107,7 @@ impl Cgroups {
         let below = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
         let path = format!("{}{below}", host::unified_mount());
         let directory = open_directory(&path).doing(|| format!("open cgroup {path:?}"))?;
-        Ok(Entrance { directories: vec![directory], v2: Some(0), ..Entrance::default() })
+        Ok(Entrance { v2: Some(directory), ..Entrance::default() })
     }
 
     /// All processes of the container, those in cgroups below its own too.
@@ -132,6 +132,7 @@ mod tests {
             path: "/g".into(),
             controllers: controllers.into(),
             made: 0,
+            known: 0,
         };
         let all = parse(&["/a/b/"]).unwrap();
         assert_eq!(all.path_in(&group("")), "/g/a/b");

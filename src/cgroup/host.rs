@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn merged_hierarchies_are_found_by_each_name() {
-        let groups = [Group { path: "/g".into(), controllers: "cpu,cpuacct".into(), made: 0 }];
+        let groups =
+            [Group { path: "/g".into(), controllers: "cpu,cpuacct".into(), made: 0, known: 0 }];
         let CgroupView::Legacy { links, .. } = view(&groups).unwrap() else { panic!() };
         let names: Vec<_> =
             links.iter().map(|(to, name)| (to.to_str().unwrap(), name.to_str().unwrap())).collect();

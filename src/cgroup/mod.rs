@@ -58,6 +58,9 @@ pub(crate) struct Group {
     /// How many of its last components may not have been there before: they
     /// are removed with the container, if they are empty then.
     pub(crate) made: usize,
+    /// Length of the part of the path that the runtime is in, and so is there.
+    #[serde(skip)]
+    known: usize,
 }
 
 impl Group {
@@ -79,12 +82,12 @@ pub(crate) struct Cgroups {
 /// The directories, open, for the container's init to be born in.
 #[derive(Debug, Default)]
 pub(crate) struct Entrance {
-    /// One for each group, in their order.
+    /// Those of v1, in the order of the groups.
     directories: Vec<OwnedFd>,
-    /// Whether all of them are new.
+    /// The one of v2.
+    v2: Option<OwnedFd>,
+    /// Whether that one is new.
     fresh: bool,
-    /// Which of them is the v2 one.
-    v2: Option<usize>,
     /// `tasks` of each v1 directory but the one of devices.
     tasks: Vec<OwnedFd>,
     /// `tasks` of v1's directory of devices.
@@ -121,8 +124,8 @@ impl Entrance {
 
     /// Takes the v2 directory of another.
     pub(crate) fn replace_v2(&mut self, mut other: Self) {
-        if let (Some(at), Some(directory)) = (self.v2, other.directories.pop()) {
-            self.directories[at] = directory;
+        if self.v2.is_some() && other.v2.is_some() {
+            self.v2 = other.v2.take();
             self.unit = None;
         }
     }
@@ -141,7 +144,7 @@ impl Entrance {
 
     /// The v2 directory, for `CLONE_INTO_CGROUP`.
     pub(crate) fn v2(&self) -> Option<BorrowedFd<'_>> {
-        self.v2.and_then(|at| self.directories.get(at)).map(AsFd::as_fd)
+        self.v2.as_ref().map(AsFd::as_fd)
     }
 }
 
@@ -179,8 +182,10 @@ impl Cgroups {
                     "must not be the root of a hierarchy",
                 ));
             }
+            let path = hierarchy.mount + &below;
             Ok(Group {
-                path: hierarchy.mount + &below,
+                known: path.len() - clean.len() - 1,
+                path,
                 controllers: hierarchy.controllers,
                 made: 0,
             })
@@ -215,8 +220,12 @@ impl Cgroups {
             return Err(no_unified());
         }
         let (unit, directory) = Unit::locate(path, id, annotations, own, rootless)?;
-        let group =
-            Group { path: format!("{mount}{directory}"), controllers: String::new(), made: 0 };
+        let group = Group {
+            path: format!("{mount}{directory}"),
+            controllers: String::new(),
+            made: 0,
+            known: MOUNT_POINT.len(),
+        };
         Ok(Self { groups: vec![group], unit: Some(unit) })
     }
 
@@ -256,6 +265,7 @@ impl Cgroups {
             },
             controllers: hierarchy.controllers,
             made: 0,
+            known: 0,
         };
         host::view(&host::hierarchies()?.into_iter().map(own).collect::<Vec<_>>())
     }
@@ -276,7 +286,7 @@ impl Cgroups {
         for group in &mut self.groups {
             let mut path = group.path.as_str();
             group.made = 0;
-            while path.len() > MOUNT_POINT.len() && access(path, Access::EXISTS).is_err() {
+            while path.len() > group.known && access(path, Access::EXISTS).is_err() {
                 group.made += 1;
                 path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
             }
@@ -293,55 +303,71 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Makes the directories and opens them; the one of v2 may become `owner`'s.
-    /// If that fails, what was made is removed again; nobody is killed for it.
-    pub(crate) fn make(&self, limits: &Limits<'_>, owner: Option<u32>) -> Result<Entrance> {
+    /// Whether there are v1 hierarchies, which init enters by itself.
+    pub(crate) fn has_v1(&self) -> bool {
+        self.v1().next().is_some()
+    }
+
+    fn v1(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| !group.is_v2())
+    }
+
+    /// Makes the v2 directory, in which init is born, and opens it; it may become
+    /// `owner`'s. If that fails, what was made is removed again; nobody is killed
+    /// for it.
+    pub(crate) fn make_v2(&self, limits: &Limits<'_>, owner: Option<u32>) -> Result<Entrance> {
         // systemd removes a unit whose only process has ended.
         let placeholder = match &self.unit {
             Some(unit) => unit.start(&limits.writes)?,
             None => None,
         };
-        let made = self.make_all(placeholder).and_then(|entrance| {
-            owner.map_or(Ok(()), |owner| entrance.delegate(owner))?;
-            Ok(entrance)
+        let kept = placeholder.is_some();
+        let unit = self.unit.clone();
+        let mut entrance = Entrance { unit, placeholder, ..Entrance::default() };
+        let made = self.groups.iter().find(|group| group.is_v2()).map_or(Ok(()), |group| {
+            let directory = if kept {
+                let directory = open_directory(&group.path);
+                directory.doing(|| format!("open systemd's cgroup {:?}", group.path))?
+            } else {
+                let (directory, fresh) = make_directory(&group.path)?;
+                entrance.fresh = fresh;
+                if !fresh {
+                    refuse_used(group, directory.as_fd())?;
+                }
+                directory
+            };
+            if self.is_unified() {
+                v2::enable_controllers(&group.path, directory.as_fd())?;
+            }
+            entrance.v2 = Some(directory);
+            owner.map_or(Ok(()), |owner| entrance.delegate(owner))
         });
         made.inspect_err(|_| {
             if self.unit.is_none() {
                 self.remove_empty();
             }
-        })
+        })?;
+        Ok(entrance)
     }
 
-    fn make_all(&self, placeholder: Option<Placeholder>) -> Result<Entrance> {
-        let kept = placeholder.is_some();
-        let unit = self.unit.clone();
-        let mut entrance = Entrance { fresh: true, unit, placeholder, ..Entrance::default() };
-        for group in &self.groups {
-            let (directory, fresh) = if kept {
-                let directory = open_directory(&group.path);
-                (directory.doing(|| format!("open systemd's cgroup {:?}", group.path))?, false)
-            } else {
-                make_directory(&group.path)?
-            };
-            entrance.fresh &= fresh;
-            // One that is new may be frozen by those above it.
-            if !kept && !fresh || v1::is_freezer(group) {
+    /// The same for v1's directories.
+    pub(crate) fn make_v1(&self, entrance: &mut Entrance) -> Result<()> {
+        let make = |group: &Group| {
+            let (directory, fresh) = make_directory(&group.path)?;
+            if !fresh {
                 refuse_used(group, directory.as_fd())?;
+            } else if v1::is_freezer(group) {
+                // By those above it.
+                refuse_frozen(group, directory.as_fd())?;
             }
-            if group.is_v2() {
-                entrance.v2 = Some(entrance.directories.len());
-                if self.is_unified() {
-                    v2::enable_controllers(&group.path, directory.as_fd())?;
-                }
-            } else {
-                if group.controllers.split(',').any(|name| name == "cpuset") {
-                    v1::fill_cpuset(&group.path, fresh)?;
-                }
-                v1::open_tasks(directory.as_fd(), group, &mut entrance)?;
+            if group.controllers.split(',').any(|name| name == "cpuset") {
+                v1::fill_cpuset(&group.path, fresh)?;
             }
+            v1::open_tasks(directory.as_fd(), group, entrance)?;
             entrance.directories.push(directory);
-        }
-        Ok(entrance)
+            Ok(())
+        };
+        self.v1().try_for_each(make).inspect_err(|_| self.remove_empty())
     }
 
     /// Whether the container's processes are frozen.
@@ -413,8 +439,10 @@ impl Cgroups {
         if self.groups.is_empty() {
             return Ok(());
         }
-        let directory: limits::Directories<'_, '_> =
-            &|controller| self.directory(&entrance.directories, controller);
+        let directory: limits::Directories<'_, '_> = &|controller| match entrance.v2() {
+            Some(unified) if self.is_unified() => Some(unified),
+            _ => self.directory(&entrance.directories, controller),
+        };
         limits::apply(directory, &limits.writes, rootless)?;
         held::tell(directory, &limits.writes);
         let ruled = match (&limits.devices, entrance.v2()) {
@@ -567,6 +595,10 @@ fn refuse_used(group: &Group, directory: BorrowedFd<'_>) -> Result<()> {
             why: format!("{count} process(es) found in {:?}", group.path),
         });
     }
+    refuse_frozen(group, directory)
+}
+
+fn refuse_frozen(group: &Group, directory: BorrowedFd<'_>) -> Result<()> {
     if freezer::is_frozen(directory, group) {
         return Err(Error::Broken {
             what: "container's cgroup unexpectedly frozen".to_owned(),

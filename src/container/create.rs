@@ -9,10 +9,10 @@ use super::host_mounts::HostMounts;
 use super::notify;
 use super::resctrl::Group;
 use super::status::Status;
-use super::store::{Container, InitId, Record, Store};
+use super::store::{Container, InitId, Record, Store, start_socket};
 use super::undo::Undo;
 use super::{guard, id, lsm, net_devices, resctrl, state};
-use crate::cgroup::Cgroups;
+use crate::cgroup::{Cgroups, Entrance};
 use crate::error::{Doing, Error, Result};
 use crate::init::step::Step;
 use crate::link::parent::{Init, launch};
@@ -107,28 +107,26 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     record.cgroups.clone_from(&cgroups);
     container.write_journal(&record)?;
     undo.push(|| warn(mounts.iter().try_for_each(HostMounts::remove)));
-    let mut entrance = record.cgroups.make(&limits, plan.cgroup_owner)?;
-    undo.push(|| warn(cgroups.remove()));
+    let mut entrance = record.cgroups.make_v2(&limits, plan.cgroup_owner)?;
+    undo.push(|| unless_entered(&cgroups));
     undo.push(|| warn(group.iter().try_for_each(Group::undo)));
     group.iter().zip(&config.linux().intel_rdt).try_for_each(|(group, rdt)| group.make(rdt))?;
-    phases.done("state directory and cgroups");
+    phases.done("the state directory");
     let mut handles = Handles::new(proc, namespaces, console);
-    (handles.tasks, handles.devices) = entrance.take_tasks();
-    handles.start = Some(container.bind_start()?);
-
+    handles.start = Some(start_socket().doing(|| "make the container's start socket")?);
+    handles.cgroups_follow = record.cgroups.has_v1();
     hide_from(&before_clone)?;
     let admit = |pid| entrance.admit(pid);
     let ours = [Some(container.as_fd()), copy.as_ref().map(AsFd::as_fd)];
     let mut init = launch(&mut plan, &mut handles, &before_clone, entrance.v2(), admit, &ours)?;
     // From here on the child works, and so do we.
     phases.done("the clone");
-    drop(handles);
-    record.init = InitId::of(init.pid());
     entrance.is_taken();
-    group.as_ref().map_or(Ok(()), |group| group.admit(init.pid()))?;
-    container.write_config(&text)?;
-    container.write_state(&record)?;
-    give_net_devices(&init)?;
+    give_places(&init, &record, &mut entrance)?;
+    undo.push(|| warn(cgroups.remove()));
+    record.init = InitId::of(init.pid());
+    write_down(&container, &record, &text, &handles)?;
+    drop(handles);
     if init.pauses() {
         init.wait_for(Step::Mounted)?;
     }
@@ -150,7 +148,6 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     init.let_go();
     drop(init);
     undo.keep();
-    drop(undo);
     // The memory is shared with init: the kernel would copy what is written to
     // free it, and the command is about to end.
     std::mem::forget((limits, plan));
@@ -158,14 +155,19 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
     Ok(Created { container, record, pidfd, terminal })
 }
 
-/// Init waits for its network devices once it is in its namespaces.
-fn give_net_devices(init: &Init<'_>) -> Result<()> {
-    if init.net_devices().is_empty() {
-        return Ok(());
+/// Its resctrl group, its network devices, for which init waits once it is in its
+/// namespaces, and its cgroups, before the first mount that needs them.
+fn give_places(init: &Init<'_>, record: &Record, entrance: &mut Entrance) -> Result<()> {
+    record.resctrl.iter().try_for_each(|group| group.admit(init.pid()))?;
+    if !init.net_devices().is_empty() {
+        init.wait_for(Step::NetDevices)?;
+        net_devices::move_all(init.net_devices(), init.pid())?;
+        init.answer(Step::NetDevices);
     }
-    init.wait_for(Step::NetDevices)?;
-    net_devices::move_all(init.net_devices(), init.pid())?;
-    init.answer(Step::NetDevices);
+    if record.cgroups.has_v1() {
+        record.cgroups.make_v1(entrance)?;
+        init.hand_over(entrance.take_tasks());
+    }
     Ok(())
 }
 
@@ -176,6 +178,24 @@ pub(super) fn configuration(store: &Store, request: &Request, text: &[u8]) -> Re
     lsm::check(&config)?;
     notify::add_to(&mut config, store, &request.id);
     Ok(config)
+}
+
+/// All by which others find the container. Init listens when it has all else.
+fn write_down(
+    container: &Container,
+    record: &Record,
+    text: &[u8],
+    handles: &Handles,
+) -> Result<()> {
+    handles.start.iter().try_for_each(|start| container.bind_start(start))?;
+    container.write_config(text)?;
+    container.write_state(record)
+}
+
+/// Takes the first of the cgroups back: before init is in all of them, nobody
+/// in v1's is ours to kill.
+fn unless_entered(cgroups: &Cgroups) {
+    if cgroups.has_v1() { cgroups.remove_empty() } else { warn(cgroups.remove()) }
 }
 
 /// The processes of a joined pid namespace see init from its first moment.

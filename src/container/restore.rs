@@ -94,7 +94,8 @@ fn revive(store: &Store, request: &Request) -> Result<(InitId, Option<OwnedFd>)>
     cgroups.claim()?;
     record.cgroups.clone_from(&cgroups);
     container.write_journal(&record)?;
-    let mut entrance = record.cgroups.make(&limits, plan.cgroup_owner)?;
+    let mut entrance = record.cgroups.make_v2(&limits, plan.cgroup_owner)?;
+    record.cgroups.make_v1(&mut entrance)?;
     undo.push(|| create::warn(cgroups.remove()));
     undo.push(|| create::warn(group.iter().try_for_each(Group::undo)));
     undo.push(|| kill(init.get()));

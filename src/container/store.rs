@@ -23,7 +23,7 @@ use crate::sys::fs::{
     AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, renameat, unlinkat,
 };
 use crate::sys::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
 };
 use crate::sys::{Errno, io, pidfd, signal};
 
@@ -440,20 +440,15 @@ impl Container {
         Status::Running
     }
 
-    /// Binds the socket on which init will listen.
-    pub(crate) fn bind_start(&self) -> Result<OwnedFd> {
-        let socket =
-            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-        let doing = || format!("bind {:?}", self.path.join(START));
-        let socket = socket.doing(doing)?;
-        crate::sys::net::bind(&socket, &self.start_address().doing(doing)?).doing(doing)?;
-        Ok(socket)
+    /// Gives the socket on which init will listen its place.
+    pub(crate) fn bind_start(&self, socket: &OwnedFd) -> Result<()> {
+        let bound = self.start_address().and_then(|address| bind(socket, &address));
+        bound.doing(|| format!("bind {:?}", self.path.join(START)))
     }
 
     /// A connection to the init that waits for `start`.
     pub(crate) fn connect(&self) -> crate::sys::Result<OwnedFd> {
-        let socket =
-            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let socket = start_socket()?;
         connect(&socket, &self.start_address()?)?;
         Ok(socket)
     }
@@ -500,4 +495,8 @@ impl Container {
             other => other.doing(|| format!("remove {:?}", self.path)),
         }
     }
+}
+/// What init listens on, and who says start connects.
+pub(super) fn start_socket() -> crate::sys::Result<OwnedFd> {
+    socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
 }

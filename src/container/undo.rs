@@ -13,7 +13,7 @@ impl<'a> Undo<'a> {
     }
 
     /// All went well.
-    pub(super) fn keep(&mut self) {
+    pub(super) fn keep(mut self) {
         self.actions.clear();
     }
 }

@@ -22,21 +22,23 @@ pub(super) fn initial_affinity(plan: &Plan) -> Done {
     }
 }
 
-/// And from then on. Where nothing is asked for, the process may run on all
-/// CPUs that the cpuset has, now or later, whatever the caller is pinned to.
+/// And from then on, for a process that is brought into a container.
 pub(super) fn affinity(plan: &Plan) -> Done {
     let affinity = &plan.process.attributes.affinity;
     match &affinity.last {
-        Some(cpus) if plan.container.is_none() => {
-            at(Step::Affinity, 1, scheduling::sched_setaffinity(cpus))
-        }
-        None if plan.container.is_none() && affinity.initial.is_some() => Ok(()),
-        _ => {
-            // Then it stays as it was: that is not worth a container.
-            let _ = scheduling::sched_setaffinity(&ALL_CPUS);
-            Ok(())
-        }
+        _ if plan.container.is_some() => {}
+        Some(cpus) => at(Step::Affinity, 1, scheduling::sched_setaffinity(cpus))?,
+        None if affinity.initial.is_some() => {}
+        None => all_cpus(),
     }
+    Ok(())
+}
+
+/// Where nothing is asked for, the process may run on all CPUs that the cpuset
+/// has, now or later, whatever the caller is pinned to. Else it stays as it was:
+/// that is not worth a container.
+pub(super) fn all_cpus() {
+    let _ = scheduling::sched_setaffinity(&ALL_CPUS);
 }
 
 /// Scheduling policy, I/O priority, execution domain and memory policy, while

@@ -34,6 +34,7 @@ use crate::plan::process::Terminal;
 use crate::plan::{Handles, NewContainer, Plan, Process};
 use crate::sys::clone::{CLONE_PARENT, clone_child};
 use crate::sys::process::{Signal, set_parent_process_death_signal};
+use crate::sys::socket::MAX_FDS;
 use crate::sys::{self, Errno, fd, memory, socket};
 use step::{Done, Failure, Step, at, failure};
 
@@ -57,6 +58,14 @@ impl Report {
     fn wait(&self, step: Step) -> Done {
         match at(step, 0, wire::receive(self.0.as_fd(), &mut [0; MAX_TEXT]))? {
             Some((message, _)) if message.step == step as u16 => Ok(()),
+            _ => Err(failure(step, 0, Errno::PIPE)),
+        }
+    }
+
+    /// The same for an answer with descriptors: the number that came with it.
+    fn wait_for_fds(&self, step: Step, fds: &mut [Option<OwnedFd>; MAX_FDS]) -> Done<usize> {
+        match at(step, 0, wire::receive_fds(self.0.as_fd(), fds))? {
+            Some(message) if message.step == step as u16 => Ok(message.item.into()),
             _ => Err(failure(step, 0, Errno::PIPE)),
         }
     }
@@ -119,7 +128,7 @@ pub(crate) fn stone(
 /// <https://github.com/opencontainers/runtime-spec/blob/v1.3.0/runtime.md#lifecycle>
 fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done<Infallible> {
     attributes::initial_affinity(plan)?;
-    cgroups::join(plan, handles, report)?;
+    cgroups::join(handles, report)?;
     attributes::affinity(plan)?;
     namespaces::die_with_parent()?;
     attributes::label_keys(plan, handles)?;
@@ -181,7 +190,9 @@ fn build(
     namespaces::sysctl(plan, handles)?;
 
     let root = rootfs::prepare(plan, &handles.sources)?;
-    mounts::make_all(plan, &handles.sources, root.as_fd())?;
+    let follow = handles.cgroups_follow;
+    let entering = cgroups::Entering::new(plan, follow, &mut handles.devices, report);
+    mounts::make_all(plan, &handles.sources, root.as_fd(), entering)?;
     devices::make_all(plan, root.as_fd())?;
     if plan.pause_after_mounts {
         report.done(Step::Mounted)?;

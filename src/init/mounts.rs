@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::cgroup_mounts::{self, V1};
+use super::cgroups::Entering;
 use super::step::{Done, Failure, Step, Text, at, failure};
 use super::{copy_up, resolve};
 use crate::plan::mounts::legacy_flags;
@@ -17,10 +18,22 @@ use crate::sys::mount::{
 };
 use crate::sys::{Errno, Result, fd, io};
 
-/// Makes all mounts of the plan, in its order.
-pub(super) fn make_all(plan: &mut NewContainer, sources: &Sources, root: BorrowedFd<'_>) -> Done {
+/// Makes all mounts of the plan, in its order, and enters the container's
+/// cgroups before the first that shows or fills them.
+pub(super) fn make_all(
+    plan: &mut NewContainer,
+    sources: &Sources,
+    root: BorrowedFd<'_>,
+    entering: Entering<'_>,
+) -> Done {
     let own_cgroup_namespace = plan.has_cgroup_namespace;
+    let mut entering = Some(entering);
     for (index, mount) in plan.rootfs.mounts.iter_mut().enumerate() {
+        if mount.needs_cgroups()
+            && let Some(entering) = entering.take()
+        {
+            entering.enter()?;
+        }
         let made = match &mount.kind {
             Kind::Bind(bind) => {
                 let source = sources.mounts.get(index).and_then(Option::as_ref);
@@ -41,7 +54,7 @@ pub(super) fn make_all(plan: &mut NewContainer, sources: &Sources, root: Borrowe
             mount.made = Some(made);
         }
     }
-    Ok(())
+    entering.map_or(Ok(()), Entering::enter)
 }
 
 fn set_tree_and_propagation(mount: &Mount, made: BorrowedFd<'_>) -> Result<()> {

@@ -71,9 +71,6 @@ pub(super) fn enter(plan: &Plan, handles: &mut Handles, report: &Report) -> Done
     if plan.namespaces.user != User::Own {
         of_user(plan, handles, report)?;
     }
-    if plan.unshare_cgroup != 0 {
-        at(Step::CgroupNamespace, 0, namespace::unshare(plan.unshare_cgroup))?;
-    }
     if plan.namespaces.makes(CLONE_NEWNET) {
         at(Step::Loopback, 0, netdevice::loopback_up())?;
     }

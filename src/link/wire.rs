@@ -9,8 +9,9 @@
 //! is gone, and the pidfd tells how.
 
 use std::io::IoSlice;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
+use crate::sys::socket::{self, MAX_FDS};
 use crate::sys::{Errno, Result, io, net};
 
 /// Text that may follow a message, in bytes.
@@ -59,6 +60,28 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: Message, text: &[u8]) -> Res
         )
     })
     .map(drop)
+}
+
+/// [`send`], with descriptors.
+pub(crate) fn send_fds(
+    socket: BorrowedFd<'_>,
+    message: Message,
+    fds: &[BorrowedFd<'_>],
+) -> Result<()> {
+    socket::send_fds(socket, &message.to_bytes(), fds).map(drop)
+}
+
+/// Waits for a message with descriptors; `None` is the end of the stream.
+pub(crate) fn receive_fds(
+    socket: BorrowedFd<'_>,
+    fds: &mut [Option<OwnedFd>; MAX_FDS],
+) -> Result<Option<Message>> {
+    let mut bytes = [0; Message::SIZE];
+    match socket::receive_fds(socket, &mut bytes, fds)? {
+        0 => Ok(None),
+        Message::SIZE => Ok(Some(Message::from_bytes(bytes))),
+        _ => Err(Errno::BADMSG),
+    }
 }
 
 /// [`send`] by `write(2)`, for a process whose filter may allow little else.

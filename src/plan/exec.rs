@@ -40,7 +40,6 @@ pub(crate) fn for_exec(
         privileged,
         rootless: options.rootless,
         cgroup_owner: None,
-        unshare_cgroup: 0,
         keyring: (!options.no_new_keyring).then(|| keyring(&options.id)).transpose()?,
         container: None,
         process: process::plan(config, options, &namespaces)?,

@@ -54,9 +54,6 @@ pub(crate) struct Plan {
     pub(crate) privileged: bool,
     /// What a user may not do is left out.
     pub(crate) rootless: bool,
-    /// `CLONE_NEWCGROUP` where the child makes its cgroup namespace itself,
-    /// because on cgroup v1 it is not in its cgroups before; else 0.
-    pub(crate) unshare_cgroup: u64,
     /// The user of the host, other than root, whose the cgroup is to be.
     pub(crate) cgroup_owner: Option<u32>,
     /// Name of the session keyring to join, unless `--no-new-keyring`.
@@ -74,6 +71,9 @@ pub(crate) struct Plan {
 pub(crate) struct NewContainer {
     /// Whether the clone makes, or the child joins, a cgroup namespace.
     pub(crate) has_cgroup_namespace: bool,
+    /// `CLONE_NEWCGROUP` where the child makes its cgroup namespace itself,
+    /// because on cgroup v1 it is not in its cgroups before; else 0.
+    pub(crate) unshare_cgroup: u64,
     /// The file system that the container sees.
     pub(crate) rootfs: Rootfs,
     /// `sethostname(2)`.
@@ -130,6 +130,8 @@ pub(crate) struct Handles {
     pub(crate) tasks: Vec<OwnedFd>,
     /// The one of v1's devices, for when their rules are complete.
     pub(crate) devices: Option<OwnedFd>,
+    /// These files come later: the parent makes the directories meanwhile.
+    pub(crate) cgroups_follow: bool,
     /// The root and the sources of mounts, as far as the parent opens them.
     pub(crate) sources: Sources,
     /// Listens for `start`, for which a new container waits.
@@ -149,6 +151,7 @@ impl Handles {
             outside: false,
             tasks: Vec::new(),
             devices: None,
+            cgroups_follow: false,
             sources: Sources::default(),
             start: None,
             root: None,
@@ -197,11 +200,10 @@ pub(crate) struct Options {
 pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan> {
     hooks::check_all(&config.hooks)?;
     let mut namespaces = namespaces::plan(config.linux())?;
-    let container = new_container(config, options, &namespaces)?;
-    let mut unshare_cgroup = 0;
+    let mut container = new_container(config, options, &namespaces)?;
     if !matches!(options.cgroup_view, mounts::CgroupView::Unified(_)) {
-        unshare_cgroup = namespaces.new & namespaces::CLONE_NEWCGROUP;
-        namespaces.new &= !unshare_cgroup;
+        container.unshare_cgroup = namespaces.new & namespaces::CLONE_NEWCGROUP;
+        namespaces.new &= !container.unshare_cgroup;
     }
     let privileged = credentials::may_look_into(options.capabilities);
     let opens_sources = matches!(namespaces.user, User::New(_))
@@ -214,7 +216,6 @@ pub(crate) fn for_init(config: &spec::Config, options: &Options) -> Result<Plan>
         cgroup_owner: cgroup_owner(config, &namespaces, &container.rootfs.mounts, options.rootless),
         process: process::plan(config, options, &namespaces)?,
         namespaces,
-        unshare_cgroup,
         keyring: (!options.no_new_keyring).then(|| keyring(&options.id)).transpose()?,
         container: Some(container),
         preserve_fds: options.preserve_fds,
@@ -234,6 +235,7 @@ fn new_container(
     };
     Ok(NewContainer {
         has_cgroup_namespace: namespaces.has(namespaces::CLONE_NEWCGROUP),
+        unshare_cgroup: 0,
         rootfs: rootfs::plan(config, options, namespaces)?,
         hostname: name("hostname", &config.hostname)?,
         domainname: name("domainname", &config.domainname)?,

@@ -40,6 +40,16 @@ impl Mount {
     pub(crate) fn needs_source(&self) -> bool {
         matches!(self.kind, Kind::Bind(_))
     }
+
+    /// Whether the container has to be in its cgroups before: they are shown,
+    /// or what is copied counts for them.
+    pub(crate) fn needs_cgroups(&self) -> bool {
+        match &self.kind {
+            Kind::Cgroup1 { .. } | Kind::Cgroup2 { .. } => true,
+            Kind::Bind(bind) => bind.source.to_bytes().starts_with(b"/sys/fs/cgroup"),
+            Kind::Filesystem(_) | Kind::Remount(_) => self.copy_up,
+        }
+    }
 }
 
 /// What is mounted.
