@@ -2,6 +2,7 @@
 //! <https://github.com/opencontainers/runtime-spec/tree/v1.3.0>
 
 mod attributes;
+mod bad_fields;
 mod bind_mounts;
 mod cgroups;
 mod credentials;
@@ -33,6 +34,7 @@ use crate::support::Test;
 pub(crate) fn tests() -> Vec<Test> {
     [
         attributes::tests(),
+        bad_fields::tests(),
         bind_mounts::tests(),
         cgroups::tests(),
         credentials::tests(),

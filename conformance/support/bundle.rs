@@ -53,7 +53,8 @@ impl<'c> Bundle<'c> {
         self.sh("trap 'exit 0' TERM; echo ready; while :; do sleep 1000 & wait; done")
     }
 
-    /// Sets what the JSON pointer names; objects on the way are made.
+    /// Sets what the JSON pointer names; objects on the way are made, and the
+    /// element after the last of a list.
     pub(crate) fn set(mut self, pointer: &str, value: Value) -> Self {
         *self.at(pointer) = value;
         self
@@ -76,7 +77,13 @@ impl<'c> Bundle<'c> {
 
     pub(crate) fn at(&mut self, pointer: &str) -> &mut Value {
         pointer.split('/').skip(1).fold(&mut self.config, |value, key| match value {
-            Value::Array(list) => &mut list[key.parse::<usize>().expect("an index")],
+            Value::Array(list) => {
+                let index = key.parse::<usize>().expect("an index");
+                if index == list.len() {
+                    list.push(Value::Null);
+                }
+                &mut list[index]
+            }
             value => &mut value[key],
         })
     }

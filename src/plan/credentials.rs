@@ -89,11 +89,10 @@ pub(crate) struct Credentials {
 /// Plans `process.user`, `.capabilities` and `.noNewPrivileges`.
 pub(crate) fn plan(process: &spec::Process, own: u64) -> Result<Credentials> {
     let user = &process.user;
-    for (field, id) in [("process.user.uid", user.uid), ("process.user.gid", user.gid)] {
-        // setuid(2) takes -1 for "leave as it is".
-        if id == u32::MAX {
-            return Err(Error::config(field, "4294967295 is not an id"));
-        }
+    is_id("process.user.uid", user.uid)?;
+    is_id("process.user.gid", user.gid)?;
+    for (index, gid) in user.additional_gids.iter().enumerate() {
+        is_id(&format!("process.user.additionalGids[{index}]"), *gid)?;
     }
     let umask = user.umask.unwrap_or(0o022);
     if umask & !0o777 != 0 {
@@ -114,6 +113,14 @@ pub(crate) fn plan(process: &spec::Process, own: u64) -> Result<Credentials> {
             .map(|sets| within(masks(sets), own))
             .unwrap_or_default(),
     })
+}
+
+/// setuid(2) and chown(2) take -1 for "leave as it is".
+pub(super) fn is_id(field: &str, id: u32) -> Result<u32> {
+    if id == u32::MAX {
+        return Err(Error::config(field, "4294967295 is not an id"));
+    }
+    Ok(id)
 }
 
 fn masks(sets: &spec::Capabilities) -> Capabilities {

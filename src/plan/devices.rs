@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 
+use super::credentials::is_id;
 use super::{c_string, paths};
 use crate::error::{Error, Result};
 use crate::spec;
@@ -91,8 +92,8 @@ fn node(index: usize, device: &spec::Device) -> Result<Node> {
         major: number("major", device.major, 0xfff)?,
         minor: number("minor", device.minor, 0xf_ffff)?,
         mode: mode & 0o7777,
-        uid: device.uid.unwrap_or(0),
-        gid: device.gid.unwrap_or(0),
+        uid: is_id(&field("uid"), device.uid.unwrap_or(0))?,
+        gid: is_id(&field("gid"), device.gid.unwrap_or(0))?,
     })
 }
 
