@@ -38,6 +38,11 @@ pub(crate) fn tests() -> Vec<Test> {
             .fails_on("runc 1.1", "does not know it")
             .fails_on("crun 1.8", "has other words")
             .needs(needs![controller("cpuset"), file("/sys/devices/system/cpu/cpu1")]),
+        test!("linux", a_message_queue_file_system_gets_the_mount_label).needs(needs![
+            minke,
+            file("/usr/bin/strace"),
+            file("/usr/bin/unshare")
+        ]),
         test!("process", empty_labels_are_no_labels),
         test!("process", the_apparmor_profile_confines_the_program)
             .needs(needs![file("/sys/kernel/security/apparmor/.replace")]),
@@ -253,6 +258,44 @@ fn a_label_without_selinux_is_refused(case: &Case) {
 fn a_mount_label_without_selinux_is_refused(case: &Case) {
     case.bundle().set("/linux/mountLabel", json!(LABEL)).create().fails().says("linux.mountLabel");
     case.leaves_nothing();
+}
+
+/// mqueue takes no `context=`: its root is labelled, as runc does. Where SELinux
+/// seems to be on, and a kernel without it seems to take the label.
+fn a_message_queue_file_system_gets_the_mount_label(case: &Case) {
+    let seems_on =
+        "mount --rbind /sys/fs/cgroup /mnt && mount -t tmpfs tmpfs /sys/fs && cd /sys/fs &&
+         mkdir cgroup selinux && mount --rbind /mnt cgroup && touch selinux/enforce";
+    let trace = case.path("trace");
+    let strace = |inject: &'static str| {
+        let mqueue = json!([{"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue"}]);
+        let bundle = case
+            .bundle()
+            .set("/mounts", mqueue)
+            .set("/linux/mountLabel", json!(LABEL))
+            .remove("/linux/maskedPaths");
+        let strace = [
+            "strace",
+            "-fqq",
+            "-s200",
+            "-e",
+            "trace=setxattr",
+            "-o",
+            trace.to_str().unwrap(),
+            "-e",
+            inject,
+        ];
+        let output = bundle.launch("run", &[]).through(strace).after(seems_on).run();
+        bundle.settle(output)
+    };
+    strace("inject=setxattr:retval=0").ok();
+    let calls = case.read("trace");
+    let calls: Vec<_> = calls.lines().filter(|line| line.contains(" setxattr(")).collect();
+    let labelled = format!("\"security.selinux\", \"{LABEL}\", {}, 0) = 0", LABEL.len());
+    assert!(calls.len() == 1 && calls[0].contains(&labelled), "{calls:?}");
+
+    let refused = strace("inject=setxattr:error=EACCES").fails();
+    refused.says("linux.mountLabel").says("mounts[0]").says("permission denied");
 }
 
 /// sched(7): a deadline task's affinity must be that of all processors; the

@@ -10,7 +10,9 @@ use super::{copy_up, resolve};
 use crate::plan::mounts::legacy_flags;
 use crate::plan::options::Attr;
 use crate::plan::{Bind, Filesystem, Kind, Mount, NewContainer, Sources};
-use crate::sys::fs::{AtFlags, Mode, StatVfsMountFlags, chmodat, fstat, fstatvfs};
+use crate::sys::fs::{
+    AtFlags, Mode, StatVfsMountFlags, XattrFlags, chmodat, fstat, fstatvfs, setxattr,
+};
 use crate::sys::mount::{
     self, FdPath, FsMountFlags, FsPickFlags, MountAttr, MountAttrFlags, MountFlags,
     MountPropagationFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
@@ -39,7 +41,11 @@ pub(super) fn make_all(
                 let source = sources.mounts.get(index).and_then(Option::as_ref);
                 make_bind(index, mount, bind, source, root)?
             }
-            Kind::Filesystem(fs) => make_filesystem(index, mount, fs, root)?,
+            Kind::Filesystem(fs) => {
+                let made = make_filesystem(index, mount, fs, root)?;
+                label(index, fs, made.as_fd())?;
+                made
+            }
             Kind::Remount(fs) => remount(index, mount, fs, root)?,
             Kind::Cgroup2 { fallback } => {
                 cgroup_mounts::v2(index, mount, fallback.as_deref(), root)?
@@ -184,6 +190,18 @@ fn make_filesystem(
     }
     at(Step::Mount, index, mount::attach(made.as_fd(), target.as_fd()))?;
     Ok(made)
+}
+
+/// The `SELinux` context of its root.
+fn label(index: usize, fs: &Filesystem, made: BorrowedFd<'_>) -> Done {
+    let Some(label) = &fs.label else { return Ok(()) };
+    let path = FdPath::new(made);
+    setxattr(path.as_c_str(), c"security.selinux", label.to_bytes(), XattrFlags::empty()).map_err(
+        |errno| Failure {
+            text: Text::new(b"set linux.mountLabel"),
+            ..failure(Step::Mount, index, errno)
+        },
+    )
 }
 
 /// The mount point, made if the image has none.

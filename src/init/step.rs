@@ -118,6 +118,15 @@ impl Text {
         text
     }
 
+    /// `text`, as much of it as there is room for.
+    pub(crate) fn new(text: &[u8]) -> Self {
+        Self::fill(|bytes| {
+            let len = text.len().min(bytes.len());
+            bytes[..len].copy_from_slice(&text[..len]);
+            len
+        })
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

@@ -105,6 +105,8 @@ pub(crate) struct Filesystem {
     pub(crate) on_real_directory: bool,
     /// A tmpfs gets the mode of the directory that it covers.
     pub(crate) inherit_mode: bool,
+    /// `SELinux` context of its root, where there is no option for it.
+    pub(crate) label: Option<CString>,
 }
 
 /// One cgroup v1 hierarchy as the container sees it.
@@ -335,9 +337,9 @@ pub(crate) fn keep_from_source(mounts: &mut [Mount]) {
     }
 }
 
-/// Gives new file systems the `SELinux` context `label`. procfs, sysfs and
-/// mqueue have labels by the policy's rules, and a bind mount those of its
-/// files.
+/// Gives new file systems the `SELinux` context `label`, as runc does: procfs
+/// and sysfs have labels by the policy's rules, a bind mount those of its files,
+/// and mqueue takes no option.
 pub(crate) fn label(mounts: &mut [Mount], label: &str) -> Result<()> {
     let field = "linux.mountLabel";
     if label.contains(['"', '\n']) {
@@ -345,8 +347,13 @@ pub(crate) fn label(mounts: &mut [Mount], label: &str) -> Result<()> {
     }
     for mount in mounts {
         let Kind::Filesystem(fs) = &mut mount.kind else { continue };
-        if matches!(fs.fstype.as_bytes(), b"proc" | b"sysfs" | b"mqueue") {
-            continue;
+        match fs.fstype.as_bytes() {
+            b"proc" | b"sysfs" => continue,
+            b"mqueue" => {
+                fs.label = Some(c_string(field, label)?);
+                continue;
+            }
+            _ => {}
         }
         // In mount(2)'s text the quotes keep its commas together.
         let mut data = fs.data.to_string_lossy().into_owned();
