@@ -1,9 +1,11 @@
 //! The runtime is killed: containerd's death sends its runtimes SIGKILL, at any
 //! instant. Whatever is there, `delete --force` finds it and removes it.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::command::Running;
 use crate::support::needs::needs;
 use crate::support::wait::PATIENCE;
 use crate::support::{Bundle, Case, Test, leaks, test, until, wait};
@@ -34,6 +36,8 @@ pub(crate) fn tests() -> Vec<Test> {
             .may_fail_on("crun", "leaves cgroups")
             .may_fail_on("runc", "leaves cgroups"),
         test!("crash", a_delete_in_its_hooks_is_no_obstacle_to_another).needs(needs![minke]),
+        test!("crash", a_late_delete_leaves_a_create_its_directory)
+            .needs(needs![minke, file("/usr/bin/strace")]),
         test!("crash", a_run_that_ends_kills_nobody_else).needs(needs![minke]),
     ]
 }
@@ -238,6 +242,50 @@ fn a_delete_in_its_hooks_is_no_obstacle_to_another(case: &Case) {
     }
     assert_eq!(case.read("mark"), "begun\nended\n");
     assert_eq!(bundle.status(), "created");
+    bundle.delete_force().ok();
+    case.leaves_nothing();
+}
+
+/// `strace` that has a call about the directory begin two seconds later.
+fn late_at(call: &str, directory: &Path) -> Vec<String> {
+    let inject = format!("inject={call}:delay_enter=2000000:when=1");
+    let directory = directory.to_str().unwrap();
+    let words = ["strace", "-o", "/dev/null", "-P", directory, "-e", &inject];
+    words.map(str::to_owned).into()
+}
+
+/// It has no record yet, as if it were what a killed one has left. First the
+/// directory is not locked yet; then it is, when a delete comes that has seen the
+/// container before it go.
+fn a_late_delete_leaves_a_create_its_directory(case: &Case) {
+    let bundle = case.bundle();
+    bundle.write_config();
+    let state = case.root().join(&bundle.id);
+    let create = |call| {
+        let running = bundle.launch("create", &[]).through(late_at(call, &state)).spawn();
+        until("the directory", || state.exists());
+        running
+    };
+    let created = |create: Running<'_>| {
+        bundle.settle(create.wait()).ok();
+        assert_eq!(bundle.status(), "created");
+    };
+    let first = create("flock");
+    bundle.delete_force().ok();
+    created(first);
+    let late = bundle.command("delete", &["--force"]).through(late_at("flock", &state)).spawn();
+    let opened =
+        |entry: std::fs::DirEntry| std::fs::read_link(entry.path()).ok() == Some(state.clone());
+    until("the directory is open", || {
+        let children = format!("/proc/{0}/task/{0}/children", late.pid());
+        let child = std::fs::read_to_string(children).unwrap_or_default();
+        let open = std::fs::read_dir(format!("/proc/{}/fd", child.trim()));
+        open.into_iter().flatten().flatten().any(opened)
+    });
+    bundle.delete_force().ok();
+    let second = create("renameat");
+    late.wait().ok();
+    created(second);
     bundle.delete_force().ok();
     case.leaves_nothing();
 }

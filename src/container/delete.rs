@@ -80,13 +80,16 @@ fn wait_for_end(alive: &Alive, record: &Record) -> Result<()> {
 }
 
 /// A directory without a record: `create` was killed before it had made
-/// anything. One with a record is a new container's, which has got the ID
-/// while we waited for the old one's lock.
+/// anything. One with a record, or a lock, is a new container's, which has got
+/// the ID while we waited for the old one's lock.
 fn remove_remains(store: &Store, id: &str) -> Result<()> {
     let container = match store.open(id) {
         Err(Error::NoSuchContainer { .. }) => return Ok(()),
         other => other?,
     };
+    if !container.lock_now() {
+        return Ok(());
+    }
     match container.record() {
         Err(Error::NoSuchContainer { .. }) => container.remove(),
         _ => Ok(()),

@@ -199,6 +199,22 @@ impl Store {
     /// Takes the ID: makes its directory, locked.
     pub(crate) fn reserve(&self, id: &str) -> Result<Container> {
         id::check(id)?;
+        // Before it is locked, a delete by force takes it for what a killed
+        // `create` has left, and removes it.
+        for _ in 0..16 {
+            self.make_directory(id)?;
+            let container = self.open(id).and_then(|container| {
+                container.lock()?;
+                Ok(container)
+            });
+            if !matches!(container, Err(Error::NoSuchContainer { .. })) {
+                return container;
+            }
+        }
+        Err(Error::NoSuchContainer { id: id.to_owned() })
+    }
+
+    fn make_directory(&self, id: &str) -> Result<()> {
         let path = self.root.join(id);
         let mode = Mode::from_raw_mode(0o700);
         let mut made = mkdirat(CWD, &path, mode);
@@ -211,12 +227,9 @@ impl Store {
             made = mkdirat(CWD, &path, mode);
         }
         match made {
-            Err(Errno::EXIST) => return Err(Error::Exists { id: id.to_owned() }),
-            other => other.doing(|| format!("make state directory {path:?}"))?,
+            Err(Errno::EXIST) => Err(Error::Exists { id: id.to_owned() }),
+            other => other.doing(|| format!("make state directory {path:?}")),
         }
-        let container = self.open(id)?;
-        container.lock()?;
-        Ok(container)
     }
 
     fn root_error(&self, act: &str, error: &std::io::Error) -> Error {
@@ -298,6 +311,12 @@ impl Container {
             Ok(stat) if stat.st_nlink > 0 => locked.map_err(|_| self.busy()),
             _ => Err(Error::NoSuchContainer { id: self.id.clone() }),
         }
+    }
+
+    /// Takes the lock if nobody has it; false too if the container is gone.
+    pub(crate) fn lock_now(&self) -> bool {
+        let locked = flock(&self.directory, FlockOperation::NonBlockingLockExclusive);
+        locked.is_ok() && fstat(&self.directory).is_ok_and(|stat| stat.st_nlink > 0)
     }
 
     fn busy(&self) -> Error {
