@@ -23,15 +23,19 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, Error, Result};
 use crate::plan::mounts::CgroupView;
 use crate::spec::Resources;
-use crate::sys::Errno;
 use crate::sys::clone::Placeholder;
-use crate::sys::fs::{Access, AtFlags, CWD, Mode, OFlags, access, mkdirat, openat, unlinkat};
+use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
+use crate::sys::fs::{
+    Access, AtFlags, CWD, Mode, OFlags, access, inotify, mkdirat, openat, unlinkat,
+};
+use crate::sys::{Errno, io};
 
 pub(crate) use empty::place;
 pub(crate) use enter::SubCgroups;
@@ -506,11 +510,23 @@ impl Cgroups {
 /// removes: if we did, it would not hear of it and keep the unit for ever.
 fn await_removal(group: &Group) {
     // A busy systemd takes more than a second; a dead one is not waited for long.
-    for _ in 0..250 {
-        if access(group.path.as_str(), Access::EXISTS).is_err() {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    // Removal is told to those who watch the directory above. Who cannot watch
+    // looks once more when the time is up.
+    let above = group.path.rsplit_once('/').map_or(MOUNT_POINT, |(above, _)| above);
+    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+    let watch = inotify::init(flags)
+        .and_then(|fd| inotify::add_watch(&fd, above, inotify::WatchFlags::DELETE).map(|_| fd));
+    while access(group.path.as_str(), Access::EXISTS).is_ok() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(limit) = Timespec::try_from(left) else { break };
+        let mut watches: Vec<_> =
+            watch.iter().map(|watch| PollFd::new(watch, PollFlags::IN)).collect();
+        if poll(&mut watches, Some(&limit)) == Ok(0) {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        // Which of those beside it has gone does not matter.
+        let _ = watch.as_ref().map(|watch| io::read(watch, &mut [0; 4096]));
     }
 }
 
