@@ -72,11 +72,19 @@ impl Cgroups {
         let changed = limits::apply(directory, &writes, false)
             .and_then(|()| rules.map_or(Ok(()), |rules| self.change_devices(&directories, &rules)))
             // Last, as it cannot be put back: what it would set again is set.
-            .and_then(|()| self.unit.as_ref().map_or(Ok(()), |unit| unit.set(&writes)));
+            .and_then(|()| self.change_unit(directory, &writes));
         if changed.is_err() {
             put_back(directory, &before);
         }
         changed.inspect(|()| held::tell(directory, &writes))
+    }
+
+    fn change_unit(&self, directory: Directories<'_, '_>, writes: &[Write<'_>]) -> Result<()> {
+        let Some(unit) = &self.unit else { return Ok(()) };
+        unit.set(writes)?;
+        let forgotten = writes.iter().filter(|write| systemd::forgets(write));
+        let forgotten: Vec<Write<'_>> = forgotten.cloned().collect();
+        limits::apply(directory, &forgotten, false)
     }
 
     fn writes<'r>(&self, resources: &'r Resources) -> Result<Vec<Write<'r>>> {

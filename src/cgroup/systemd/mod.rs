@@ -121,6 +121,7 @@ impl Unit {
     }
 
     /// Changes the limits of the unit: the properties that stand for `limits`.
+    /// Those that it [`forgets`] are to be written after that.
     pub(super) fn set(&self, limits: &[Write<'_>]) -> Result<()> {
         let properties = unit::of_limits(limits);
         if properties.is_empty() {
@@ -132,7 +133,11 @@ impl Unit {
         body.u32(1);
         body.properties(&properties);
         let mut connection = Connection::open(self.user)?;
-        let set = connection.call("SetUnitProperties", "sba(sv)", body);
+        let mut set = connection.call("SetUnitProperties", "sba(sv)", body);
+        if set.is_ok() && limits.iter().any(forgets) {
+            // It writes files after its answer, but before it takes another call.
+            set = self.by_name(&mut connection, "GetUnit", "");
+        }
         set.map(drop).map_err(|failure| {
             failure.into_error(format!("set properties of unit {:?}", self.name))
         })
@@ -226,6 +231,12 @@ pub(super) fn round(writes: &mut [Write<'_>]) {
             write.value = rounded.into();
         }
     }
+}
+
+/// Whether systemd, which has a property for it, sets the file to something
+/// else: without a quota it writes the default period.
+pub(super) fn forgets(write: &Write<'_>) -> bool {
+    write.file == "cpu.max" && write.value.starts_with("max ")
 }
 
 #[cfg(test)]
