@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::support::needs::{cgroup2, needs};
-use crate::support::{Case, Test, Value, json, test, until};
+use crate::support::{Case, Test, Value, json, old_kernel, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -30,6 +30,10 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("1.3", a_stopped_container_has_no_events).needs(needs![command("events")]),
         test!("1.3", an_interval_is_a_duration_of_go).needs(needs![command("events")]),
         test!("1.3", all_tells_of_pause_and_exit).needs(needs![minke]),
+        test!("1.3", exit_comes_with_its_code).needs(needs![minke, kernel(6, 15)]),
+        test!("1.3", without_the_call_exit_has_no_code)
+            .needs(needs![minke])
+            .needs(old_kernel::can_be_played()),
         test!("1.3", a_pause_is_told_when_it_happens).needs(needs![minke]),
         test!("1.3", all_tells_of_memory_pressure).needs(needs![
             minke,
@@ -174,6 +178,35 @@ fn all_tells_of_pause_and_exit(case: &Case) {
     bundle.kill("KILL").ok();
     let output = events.wait().ok();
     assert_eq!(lines(&output.stdout).last().unwrap()["type"], "exit", "{output}");
+}
+
+/// That of the program, or of the signal that ended it, as in a shell.
+fn exit_comes_with_its_code(case: &Case) {
+    for (signal, code) in [("USR1", 7), ("KILL", 137)] {
+        let script = "trap 'exit 7' USR1; echo ready; while :; do sleep 0.05; done";
+        let bundle = case.bundle().sh(script);
+        let created = bundle.started();
+        until("the program", || created.stdout_by_now() == "ready\n");
+        let events = bundle.command("events", &["--all", "--interval", "20ms"]).spawn();
+        events.until_prints("stats");
+        bundle.kill(signal).ok();
+        let output = events.wait().ok();
+        let exit = json!({"type": "exit", "id": bundle.id, "data": {"exitCode": code}});
+        assert_eq!(*lines(&output.stdout).last().unwrap(), exit, "{output}");
+    }
+}
+
+/// As on kernels before 5.3.
+fn without_the_call_exit_has_no_code(case: &Case) {
+    let bundle = case.bundle().running();
+    case.lacks("pidfd_open");
+    let events = bundle.command("events", &["--all", "--interval", "20ms"]).spawn();
+    events.until_prints("stats");
+    case.lacks("");
+    bundle.kill("KILL").ok();
+    let output = events.wait().ok();
+    let exit = json!({"type": "exit", "id": bundle.id});
+    assert_eq!(*lines(&output.stdout).last().unwrap(), exit, "{output}");
 }
 
 /// And not with the next statistics only. The first may come before the

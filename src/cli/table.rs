@@ -316,7 +316,10 @@ const EVENTS: Command = Command {
     flags: &[
         Flag::new("interval", Text("TIME"), "time between statistics, such as 500ms (default 5s)"),
         Flag::switch("stats", "print the statistics once"),
-        Flag::switch("all", "tell of exit, pause, resume and memory pressure, too"),
+        Flag::switch(
+            "all",
+            "tell of exit (with its code, since Linux 6.15), pause, resume and memory pressure, too",
+        ),
         HELP,
     ],
     args: &[ID],

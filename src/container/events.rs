@@ -60,9 +60,7 @@ pub(crate) fn events(
             }
         })?;
         if ended {
-            // How it ended the kernel tells its parent alone (before Linux
-            // 6.15, which tells whoever has a pidfd).
-            return if wanted.all { tell(&event("exit")) } else { Ok(()) };
+            return if wanted.all { tell(&exit(id, &init)) } else { Ok(()) };
         }
         if Instant::now() >= next {
             next = Instant::now() + wanted.interval;
@@ -75,6 +73,16 @@ pub(crate) fn events(
             tell_stats(&record, &stats, &tell)?;
         }
     }
+}
+
+/// With the exit code, if the kernel tells it to others than the parent.
+fn exit(id: &str, init: &OwnedFd) -> Value {
+    let soon = Timespec { tv_sec: 1, tv_nsec: 0 };
+    let mut event = json!({"type": "exit", "id": id});
+    if let Some(code) = pidfd::exit_code(init.as_fd(), &soon) {
+        event["data"] = json!({"exitCode": code});
+    }
+    event
 }
 
 /// A container that ends just now has no statistics any more.

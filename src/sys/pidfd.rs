@@ -72,6 +72,38 @@ pub(crate) fn has_ended(process: BorrowedFd<'_>) -> bool {
     end.is_none_or(|end| matches!(text.get(end + 2), Some(b'Z' | b'X')))
 }
 
+/// With what a process ended that its parent has reaped: its exit status, or 128
+/// and the number of the signal. Waits up to `limit` for the reaping.
+///
+/// `None` if nobody reaps it, and before Linux 6.15, which tells only the parent.
+pub(crate) fn exit_code(process: BorrowedFd<'_>, limit: &Timespec) -> Option<i32> {
+    /// `struct pidfd_info` in its first form, of `linux/pidfd.h`.
+    #[repr(C)]
+    struct Info {
+        mask: u64,
+        others: [u32; 13],
+        exit_code: i32,
+    }
+    const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0b;
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    let ask = || {
+        let mut info = Info { mask: PIDFD_INFO_EXIT, others: [0; 13], exit_code: 0 };
+        // SAFETY: the kernel writes up to the 64 bytes that the request's number
+        // says, which is the size of `info`.
+        let ret = unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+        (ret == 0).then_some(info)
+    };
+    let mut info = ask()?;
+    if info.mask & PIDFD_INFO_EXIT == 0 {
+        let mut reaped = [PollFd::from_borrowed_fd(process, PollFlags::empty())];
+        retry_on_intr(|| poll(&mut reaped, Some(limit))).ok()?;
+        info = ask()?;
+    }
+    let status = (info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)?;
+    let signal = status & 0x7f;
+    Some(if signal == 0 { status >> 8 & 0xff } else { 128 + signal })
+}
+
 fn is_directory(process: BorrowedFd<'_>) -> bool {
     fstat(process).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
