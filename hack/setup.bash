@@ -63,7 +63,8 @@ release_binary() {
     printf '%s\n' "$binary"
 }
 
-# in_view VIEW COMMAND…: runs the command where /sys/fs/cgroup looks so; the floor is told the hierarchies.
+# in_view VIEW COMMAND…: runs the command where /sys/fs/cgroup looks so; the floor is told the hierarchies. `legacy` has
+# those of v1 that are mounted here, `full` also those that the kernel has beside them.
 # shellcheck disable=SC2016 # the shell in the new namespace is to expand it
 in_view() {
     local view=$1
@@ -77,8 +78,10 @@ in_view() {
             mount -t cgroup2 cgroup2 /sys/fs/cgroup
             exec "$@"' in_view "$@"
         ;;
-    legacy)
-        FLOOR_CGROUPS=$(mounts cgroup | paste -sd:) unshare --mount bash -Eeuo pipefail -c '
+    legacy | full)
+        local more=
+        [[ $view == legacy ]] || more='net_cls net_prio hugetlb'
+        MORE_CGROUPS=$more FLOOR_CGROUPS=$(mounts cgroup | paste -sd:) unshare --mount bash -Eeuo pipefail -c '
             mount --make-rprivate /
             umount --recursive /sys/fs/cgroup
             mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
@@ -86,6 +89,11 @@ in_view() {
                 controllers=${directory##*/}
                 mkdir "$directory"
                 mount -t cgroup -o "${controllers/#systemd/none,name=systemd}" cgroup "$directory"
+            done
+            for controller in $MORE_CGROUPS; do
+                mkdir "/sys/fs/cgroup/$controller"
+                mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" 2>/dev/null ||
+                    rmdir "/sys/fs/cgroup/$controller"
             done
             exec "$@"' in_view "$@"
         ;;
@@ -101,7 +109,7 @@ has_view() {
     case $1 in
     host) true ;;
     v2) [[ -n $(mounts cgroup) ]] ;;
-    legacy) [[ -n $(mounts cgroup) && -n $(mounts cgroup2) ]] ;;
+    legacy | full) [[ -n $(mounts cgroup) && -n $(mounts cgroup2) ]] ;;
     esac
 }
 

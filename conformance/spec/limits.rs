@@ -19,10 +19,12 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("cpu", only_the_cpus_of_the_cpuset_are_there).needs(needs![controller("cpuset")]),
         test!("cpu", shares_are_weights).needs(needs![controller("cpu")]),
         test!("cpu", a_cpuset_below_new_cgroups_is_filled_from_above)
-            .needs(needs![controller("cpuset")])
+            .needs(needs![cgroupfs, controller("cpuset")])
             .fails_on("runc 1.1", "leaves the cgroups above its own")
             .fails_on("crun", "leaves the cgroups above its own"),
         test!("memory", swap_and_reservation_are_held).needs(needs![controller("memory")]),
+        test!("memory", swap_is_had_up_to_its_limit)
+            .needs([needs::controller("memory"), swap()].into()),
         test!("cpu", an_idle_container_and_a_burst_are_held)
             .needs(needs![controller("cpu"), kernel(5, 15)])
             .may_fail_on("runc 1.1", "does not know them")
@@ -33,6 +35,20 @@ pub(crate) fn tests() -> Vec<Test> {
             cgroup2,
             controller("hugetlb"),
             kernel(5, 6)
+        ]),
+        test!("hugetlb", a_huge_page_more_than_the_limit_is_refused)
+            .needs([hugetlb(), needs::file(HUGE_PAGES)].into()),
+        test!("network", sockets_have_the_class).needs(needs![
+            cgroup1,
+            controller("net_cls"),
+            file("/usr/bin/ss")
+        ]),
+        test!("network", interfaces_have_the_priorities)
+            .needs(needs![cgroup1, controller("net_prio")]),
+        test!("rdma", a_handle_more_than_the_limit_is_refused).needs(needs![
+            cgroup2,
+            controller("rdma"),
+            file("/sys/module/rdma_rxe")
         ]),
         test!("hugetlb", without_its_hierarchy_it_is_refused)
             .needs(needs![cgroup1, no_file("/sys/fs/cgroup/hugetlb")])
@@ -181,6 +197,26 @@ fn swap_and_reservation_are_held(case: &Case) {
     }
 }
 
+/// A machine that swaps, and counts what.
+fn swap() -> Need {
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    let there = swaps.lines().count() > 1;
+    if there { Ok(()) } else { Err("needs a machine with swap".to_owned()) }
+}
+
+/// "swap: sets limit of memory+Swap usage": a file in memory is swapped out, but
+/// no more of it than the limit allows.
+fn swap_is_had_up_to_its_limit(case: &Case) {
+    let fill = |both: u64| {
+        let script = "dd if=/dev/zero of=/dev/shm/file bs=1M count=32 2>/dev/null && echo kept";
+        let memory = json!({"limit": 16 << 20, "swap": both << 20});
+        limited(case, json!({"memory": memory})).sh(script).run()
+    };
+    fill(48).ok().prints("kept\n");
+    fill(16).exits(137).prints("");
+    fill(24).exits(137).prints("");
+}
+
 /// "idle: cgroups are configured with minimum weight"; "burst: maximum
 /// amount of accumulated time".
 fn an_idle_container_and_a_burst_are_held(case: &Case) {
@@ -258,6 +294,118 @@ fn huge_pages_above_the_limit_are_refused(case: &Case) {
     };
     assert_eq!(refusals(json!({})), 0);
     assert!(refusals(json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]})) > 0);
+}
+
+fn hugetlb() -> Need {
+    needs::controller("hugetlb")
+}
+
+const HUGE_PAGES: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+
+/// Two huge pages more than the machine has, for as long as this lives.
+struct HugePages {
+    before: String,
+}
+
+impl HugePages {
+    fn new() -> Self {
+        let before = fs::read_to_string(HUGE_PAGES).unwrap();
+        let wanted = before.trim().parse::<u32>().unwrap() + 2;
+        fs::write(HUGE_PAGES, wanted.to_string()).unwrap();
+        let pages = Self { before };
+        let there = fs::read_to_string(HUGE_PAGES).unwrap();
+        assert_eq!(there.trim(), wanted.to_string(), "the machine has no memory for huge pages");
+        pages
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        let _ = fs::write(HUGE_PAGES, &self.before);
+    }
+}
+
+/// "limit: the limit in bytes of hugepagesize HugeTLB usage".
+fn a_huge_page_more_than_the_limit_is_refused(case: &Case) {
+    let _pages = HugePages::new();
+    let had = |pages: u64| {
+        let limit = json!([{"pageSize": "2MB", "limit": pages << 21}]);
+        let script = "for page in a b; do
+            busybox fallocate -l 2097152 /huge/$page 2>/dev/null && echo $page; done; true";
+        let bundle = limited(case, json!({"hugepageLimits": limit})).sh(script);
+        bundle.mount("/huge", "hugetlbfs", "hugetlbfs", &["pagesize=2M"]).run().ok().stdout
+    };
+    assert_eq!(had(2), "a\nb\n");
+    assert_eq!(had(1), "a\n");
+    assert_eq!(had(0), "");
+}
+
+/// "classID: the network class identifier the cgroup's network packets will be
+/// tagged with", as the kernel tells of a socket.
+fn sockets_have_the_class(case: &Case) {
+    let bundle = limited(case, json!({"network": {"classID": 0x0010_0001}}));
+    let bundle = bundle.sh("exec busybox nc -l -p 5000");
+    bundle.started();
+    let net = format!("--net=/proc/{}/ns/net", bundle.pid());
+    until("the socket", || {
+        let ss = Command::new("nsenter").arg(&net).args(["ss", "-tlnH", "--tos"]).output().unwrap();
+        String::from_utf8(ss.stdout).unwrap().contains("class_id:0x100001")
+    });
+    bundle.delete_force().ok();
+}
+
+/// "priorities: a list of objects of the priorities assigned to traffic
+/// originating from processes in the group and egressing the system on various
+/// interfaces".
+fn interfaces_have_the_priorities(case: &Case) {
+    let priorities = json!([{"name": "lo", "priority": 7}]);
+    let bundle = limited(case, json!({"network": {"priorities": priorities}}));
+    bundle.create().ok();
+    let map = fs::read_to_string(file(&bundle, "net_prio", "net_prio.ifpriomap", "")).unwrap();
+    assert!(map.lines().any(|line| line == "lo 7"), "{map}");
+    bundle.delete_force().ok();
+    let unknown = json!([{"name": "no-such", "priority": 7}]);
+    let output = limited(case, json!({"network": {"priorities": unknown}})).create().fails();
+    output.says("net_prio.ifpriomap").says("linux.resources.network.priorities[0]");
+    case.leaves_nothing();
+}
+
+/// An RDMA device in software, and the numbers of the device file for it. It stays:
+/// Linux 6.12 crashes when one goes that a cgroup has had limits for.
+fn rdma(name: &str) -> [u32; 2] {
+    let run = |words: &[&str]| {
+        assert!(Command::new(words[0]).args(&words[1..]).status().unwrap().success(), "{words:?}");
+    };
+    if !Path::new("/sys/class/infiniband").join(name).exists() {
+        run(&["ip", "link", "add", name, "type", "dummy"]);
+        run(&["rdma", "link", "add", name, "type", "rxe", "netdev", name]);
+    }
+    let entries = fs::read_dir("/sys/class/infiniband_verbs").unwrap().flatten();
+    let of_ours =
+        |path: &PathBuf| fs::read_to_string(path.join("ibdev")).is_ok_and(|of| of.trim() == name);
+    let ours = entries.map(|entry| entry.path()).find(of_ours).unwrap();
+    let numbers = fs::read_to_string(ours.join("dev")).unwrap();
+    let (major, minor) = numbers.trim().split_once(':').unwrap();
+    [major, minor].map(|number| number.parse().unwrap())
+}
+
+/// "hcaHandles: specifies the maximum number of hca_handles in the cgroup". The
+/// container asks for one: `IB_USER_VERBS_CMD_GET_CONTEXT` of `rdma/ib_user_verbs.h`,
+/// with the address of an answer, in a stack that is always in the same place.
+fn a_handle_more_than_the_limit_is_refused(case: &Case) {
+    let [major, minor] = rdma("conformance");
+    let device = json!({"path": "/dev/verbs", "type": "c", "major": major, "minor": minor});
+    let rule = json!({"allow": true, "type": "c", "major": major, "minor": minor, "access": "rw"});
+    let answer = |handles: u32| {
+        let limits = json!({"rdma": {"conformance": {"hcaHandles": handles, "hcaObjects": 9}}});
+        let script = r"busybox printf '\000\000\000\000\004\000\002\000\000\350\377\377\377\177\000\000' |
+            dd of=/dev/verbs bs=16 count=1 2>&1 | head -n 1";
+        let bundle = limited(case, limits).set("/linux/devices", json!([device]));
+        let bundle = bundle.push("/linux/resources/devices", rule.clone()).sh(script);
+        bundle.launch("run", &[]).through(["setarch", "--addr-no-randomize"]).run().ok().stdout
+    };
+    assert_eq!(answer(1), "1+0 records in\n");
+    assert_eq!(answer(0), "dd: error writing '/dev/verbs': Resource temporarily unavailable\n");
 }
 
 /// Even if the controller is in the v2 hierarchy beside those of v1, which

@@ -109,7 +109,7 @@ make_qemu() {
     mkdir -p "$initrd"/{bin,dev,proc,sys,root,modules}
     cp "$dir/root/usr/bin/busybox" "$initrd/bin/"
     modprobe --dirname "$dir/kernel/usr" --set-version "$release" --show-depends --all virtio_pci virtio_blk ext4 \
-        virtio_console 9p 9pnet_virtio overlay veth bridge dummy |
+        virtio_console 9p 9pnet_virtio overlay veth bridge dummy loop rdma_rxe crc32_generic |
         awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$initrd/modules/list.host"
     while read -r module; do
         case $module in
