@@ -54,50 +54,50 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// None of the standard streams is a file of the host, which CRIU could not
 /// save: the container does not have it.
-fn silent(invocation: Invocation<'_>) -> Invocation<'_> {
+pub(super) fn silent(invocation: Invocation<'_>) -> Invocation<'_> {
     invocation.through(["sh", "-c", r#"exec "$@" </dev/null >/dev/null 2>&1"#, "sh"])
 }
 
 /// Counts in a shell's variable, and tells of it in a file.
-fn counting(case: &Case) -> Bundle<'_> {
+pub(super) fn counting(case: &Case) -> Bundle<'_> {
     let shared = case.path("shared");
     fs::create_dir_all(&shared).unwrap();
     let script = "trap 'exit 7' TERM; i=0; while :; do i=$((i+1)); echo $i >/shared/new; mv /shared/new /shared/count; sleep 0.02; done";
     case.bundle().bind(&shared, "/shared", &["rbind", "rw"]).sh(script)
 }
 
-fn count(case: &Case) -> u64 {
+pub(super) fn count(case: &Case) -> u64 {
     let text = fs::read_to_string(case.path("shared/count")).unwrap_or_default();
     text.trim().parse().unwrap_or(0)
 }
 
 /// Started, and past the first numbers.
-fn started(bundle: &Bundle<'_>) {
+pub(super) fn started(bundle: &Bundle<'_>) {
     bundle.settle(silent(bundle.launch("run", &["--detach"])).run()).ok();
     until("some counting", || count(bundle.case) > 4);
 }
 
-fn images(case: &Case) -> String {
+pub(super) fn images(case: &Case) -> String {
     case.path("images").to_str().unwrap().to_owned()
 }
 
 /// Other tests make and remove hierarchies of cgroup v1, and CRIU looks at all
 /// there are unless told otherwise.
-const LEAVE_CGROUPS: [&str; 2] = ["--manage-cgroups-mode", "ignore"];
+pub(super) const LEAVE_CGROUPS: [&str; 2] = ["--manage-cgroups-mode", "ignore"];
 
-fn checkpoint(bundle: &Bundle<'_>, options: &[&str]) -> Output {
+pub(super) fn checkpoint(bundle: &Bundle<'_>, options: &[&str]) -> Output {
     let images = images(bundle.case);
     let options = [&["--image-path", &images], &LEAVE_CGROUPS[..], options].concat();
     bundle.command("checkpoint", &options).run()
 }
 
-fn restore<'c>(bundle: &Bundle<'c>, options: &[&str]) -> Invocation<'c> {
+pub(super) fn restore<'c>(bundle: &Bundle<'c>, options: &[&str]) -> Invocation<'c> {
     let images = images(bundle.case);
     let options = [&["--image-path", &images], &LEAVE_CGROUPS[..], options].concat();
     bundle.launch("restore", &options)
 }
 
-fn restored(bundle: &Bundle<'_>, options: &[&str]) {
+pub(super) fn restored(bundle: &Bundle<'_>, options: &[&str]) {
     let options = [&["--detach"], options].concat();
     bundle.settle(silent(restore(bundle, &options)).run()).ok();
 }
@@ -256,7 +256,7 @@ fn restore_in_the_foreground_passes_signals_on(case: &Case) {
 }
 
 /// Its output goes to a file, by a pipe.
-fn piped<'c>(invocation: Invocation<'c>, to: &Path) -> Running<'c> {
+pub(super) fn piped<'c>(invocation: Invocation<'c>, to: &Path) -> Running<'c> {
     let script = format!(r#""$@" </dev/null 2>&1 | cat >{}"#, to.display());
     invocation.through(["sh", "-c", &script, "sh"]).spawn()
 }
@@ -425,7 +425,7 @@ fn help_succeeds_where_criu_works(case: &Case) {
 }
 
 /// A directory with this program as `criu`, and nothing else.
-fn only_criu(case: &Case, script: Option<&str>) -> String {
+pub(super) fn only_criu(case: &Case, script: Option<&str>) -> String {
     let directory = case.path("path");
     fs::create_dir_all(&directory).unwrap();
     if let Some(script) = script {

@@ -4,6 +4,7 @@
 mod arguments;
 mod bad_input;
 mod checkpoint;
+mod checkpoint_edges;
 mod console;
 mod crash;
 mod descriptors;
@@ -29,6 +30,7 @@ pub(crate) fn tests() -> Vec<Test> {
         arguments::tests(),
         bad_input::tests(),
         checkpoint::tests(),
+        checkpoint_edges::tests(),
         console::tests(),
         crash::tests(),
         descriptors::tests(),

@@ -7,7 +7,7 @@ mod bind_mounts;
 mod cgroups;
 mod credentials;
 mod devices;
-mod filters;
+pub(crate) mod filters;
 mod hooks;
 mod intel_rdt;
 mod lifecycle;
@@ -27,7 +27,7 @@ mod sysctl;
 mod systemd;
 mod user_manager;
 mod user_namespace_edges;
-mod user_namespaces;
+pub(crate) mod user_namespaces;
 
 use crate::support::Test;
 

@@ -122,3 +122,17 @@ pub(crate) fn criu() -> Need {
     });
     need(*WORKS, "needs a CRIU that works here (criu check)")
 }
+
+/// What `criu check --feature` is asked for.
+pub(crate) fn criu_feature(name: &str) -> Need {
+    need(has_feature(name), format!("needs CRIU with {name} on this kernel"))
+}
+
+pub(crate) fn no_criu_feature(name: &str) -> Need {
+    need(!has_feature(name), format!("needs a kernel where CRIU has no {name}"))
+}
+
+fn has_feature(name: &str) -> bool {
+    let check = std::process::Command::new("criu").args(["check", "--feature", name]).output();
+    check.is_ok_and(|check| check.status.success())
+}

@@ -347,7 +347,8 @@ const AUTO_DEDUP: Flag = Flag::switch("auto-dedup", "drop memory that a later im
 const CHECKPOINT: Command = Command {
     name: "checkpoint",
     about: "save a running container to disk",
-    text: "Saves the processes of a container with CRIU, and ends it unless told otherwise.",
+    text: "Saves the processes of a container with CRIU, however long that takes, and ends it \
+           unless told otherwise.",
     flags: &[
         IMAGE_PATH,
         WORK_PATH,

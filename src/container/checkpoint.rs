@@ -34,7 +34,7 @@ pub(crate) struct Request {
 /// Saves the container, and deletes it unless it is to go on.
 pub(crate) fn checkpoint(store: &Store, request: &Request) -> Result<()> {
     let status_fd = request.status_fd.map(fd::handed_over).transpose();
-    let status_fd = status_fd.doing(|| "invalid --status-fd argument")?;
+    let mut status_fd = status_fd.doing(|| "invalid --status-fd argument")?;
     fd::cloexec_from(3).doing(|| "close what the caller left open")?;
     let (container, record, status) = store.lock_for(&request.id, Op::Checkpoint)?;
     if request.pre_dump {
@@ -68,11 +68,15 @@ pub(crate) fn checkpoint(store: &Store, request: &Request) -> Result<()> {
         kind::DUMP
     };
     let mut criu = Criu::start(false, &[])?;
-    job.run(&mut criu, kind, &mut |response, _| {
-        if let (b"status-ready", Some(fd)) = (response.script, status_fd) {
-            io::write(fd, b"\0").doing(|| "write to --status-fd")?;
+    job.run(&mut criu, kind, &mut |response, _| match status_fd
+        .take_if(|_| response.script == b"status-ready")
+    {
+        Some(fd) => {
+            let written = io::write(fd, b"\0");
+            fd::give_back(fd);
+            written.map(drop).doing(|| "write to --status-fd")
         }
-        Ok(())
+        None => Ok(()),
     })?;
     drop(criu);
     if request.pre_dump || request.common.has(opts::LEAVE_RUNNING) {

@@ -13,9 +13,9 @@ use crate::init::resolve;
 use crate::plan::mounts::Kind;
 use crate::plan::namespaces::CLONE_NEWNS;
 use crate::plan::{NewContainer, Plan};
-use crate::sys::event::Timespec;
+use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::fs::{CWD, Mode, OFlags, openat, readlinkat};
-use crate::sys::io::{FdFlags, fcntl_setfd};
+use crate::sys::io::{FdFlags, fcntl_setfd, retry_on_intr};
 use crate::sys::mount::{
     MountFlags, MountPropagationFlags as Propagation, UnmountFlags, mount, mount_change, unmount,
 };
@@ -119,8 +119,7 @@ impl Job {
         let mut failed = None;
         loop {
             let mut buffer = [0u8; 16384];
-            let received = socket::receive_fd(criu.socket.as_fd(), &mut buffer);
-            let (length, fd) = received.doing(|| "hear from criu")?;
+            let (length, fd) = criu.receive(&mut buffer)?;
             let response = Response::parse(&buffer[..length]);
             if response.kind == crate::criu::kind::NOTIFY && response.success {
                 let told = notice(&response, fd);
@@ -205,6 +204,25 @@ impl Criu {
             .map(drop)
             .doing(|| "send a request to criu")
     }
+
+    /// What it says next: a message, or nothing if it has ended, whoever else
+    /// has its end of the socket. While it lives it is waited for: nobody
+    /// knows how much memory there is to save, and how slow where it goes.
+    fn receive(&self, buffer: &mut [u8]) -> Result<(usize, Option<OwnedFd>)> {
+        if let Ok(pidfd) = pidfd::open(self.pid()) {
+            let either = [
+                PollFd::new(&self.socket, PollFlags::IN),
+                PollFd::from_borrowed_fd(pidfd.as_fd(), pidfd::poll_flags(pidfd.as_fd())),
+            ];
+            let heard = retry_on_intr(|| poll(&mut either.clone(), None));
+            heard.doing(|| "wait for criu")?;
+            let mut speaks = [PollFd::new(&self.socket, PollFlags::IN)];
+            if poll(&mut speaks, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0) {
+                return Ok((0, None));
+            }
+        }
+        socket::receive_fd(self.socket.as_fd(), buffer).doing(|| "hear from criu")
+    }
 }
 
 impl Drop for Criu {
@@ -285,8 +303,7 @@ pub(super) fn require(feature: u32, name: &str) -> Result<()> {
     let mut criu = Criu::start(false, &[])?;
     criu.send(&feature_check(feature))?;
     let mut buffer = [0u8; 1024];
-    let received = socket::receive_fd(criu.socket.as_fd(), &mut buffer);
-    let (length, _) = received.doing(|| "hear from criu")?;
+    let (length, _) = criu.receive(&mut buffer)?;
     if Response::parse(&buffer[..length]).has(feature) {
         return Ok(());
     }

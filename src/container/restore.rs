@@ -24,7 +24,7 @@ use crate::plan::mounts::{Kind, Mount};
 use crate::plan::namespaces::KINDS;
 use crate::plan::{Plan, paths};
 use crate::spec::Config;
-use crate::sys::fs::{CWD, Mode, OFlags, openat};
+use crate::sys::fs::{CWD, Gid, Mode, OFlags, fchmod, fchown, fstat, openat};
 use crate::sys::process::{Pid, set_child_subreaper};
 use crate::sys::{fd, pidfd, signal, socket};
 
@@ -113,12 +113,13 @@ fn revive(store: &Store, request: &Request) -> Result<(InitId, Option<OwnedFd>)>
     inherit_pipes(&mut job)?;
     admit(&mut job.options, &criu, &mut entrance, group.as_ref())?;
     record.cgroups.set(&limits, &entrance, plan.rootless)?;
-    let restored = job.run(&mut criu, kind::RESTORE, &mut |response, fd| {
-        let found = response.pid.and_then(InitId::of);
-        init.set(found.or(init.get()));
-        record.init = init.get();
+    let mut noticed = |response: &Response<'_>, fd| {
+        record.init = response.pid.and_then(InitId::of).or(record.init);
+        init.set(record.init);
         step(response, fd, &container, &record, &config, &text, console.as_ref())
-    });
+    };
+    let restored =
+        lending(job.images.as_fd(), &config, || job.run(&mut criu, kind::RESTORE, &mut noticed));
     drop(criu);
     let _ = std::fs::remove_dir(std::path::Path::new(&*at.to_string_lossy()));
     let finished = restored.and_then(|()| finish(&record, asked)).and_then(|init| {
@@ -136,6 +137,24 @@ fn revive(store: &Store, request: &Request) -> Result<(InitId, Option<OwnedFd>)>
             Err(error)
         }
     }
+}
+
+/// In a new user namespace CRIU reads the images as its root, too, to whom a
+/// directory for its owner alone is closed: during `work` its group may enter.
+/// Without the right to lend it, CRIU tells what it misses.
+fn lending<T>(images: BorrowedFd<'_>, config: &Config, work: impl FnOnce() -> T) -> T {
+    let root = config.linux().gid_mappings.iter().find(|map| map.container_id == 0);
+    let (Some(root), Ok(stat)) = (root, fstat(images)) else { return work() };
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    let is_lent = !mode.contains(Mode::XOTH)
+        && fchown(images, None, Some(Gid::from_raw(root.host_id))).is_ok()
+        && fchmod(images, mode | Mode::XGRP).is_ok();
+    let done = work();
+    if is_lent {
+        let group = Some(Gid::from_raw(stat.st_gid));
+        let _ = fchown(images, None, group).and_then(|()| fchmod(images, mode));
+    }
+    done
 }
 
 /// One that is restored in part; of what else there is, the cgroups know.

@@ -102,7 +102,8 @@ pub(crate) fn inherited(number: RawFd) -> Result<BorrowedFd<'static>> {
         return Err(last_errno());
     }
     // SAFETY: it is open (just checked), not -1, and nothing in minke closes
-    // the descriptors that it was started with before its own exec or exit.
+    // the descriptors that it was started with before its own exec or exit,
+    // but for `give_back`.
     Ok(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
@@ -112,6 +113,13 @@ pub(crate) fn handed_over(number: RawFd) -> Result<BorrowedFd<'static>> {
     let fd = inherited(number)?;
     let flags = rustix::io::fcntl_getfd(fd)?;
     if flags.contains(rustix::io::FdFlags::CLOEXEC) { Err(Errno::BADF) } else { Ok(fd) }
+}
+
+/// Closes one that is [handed over](handed_over), for which whoever has the
+/// other end of a pipe may wait; nobody is to use it any more.
+pub(crate) fn give_back(fd: BorrowedFd<'static>) {
+    // SAFETY: no value of this process owns it.
+    unsafe { libc::close(fd.as_raw_fd()) };
 }
 
 /// Takes a descriptor number that the kernel has just given us.

@@ -19,7 +19,7 @@ pub(crate) fn tests() -> Vec<Test> {
 /// The program of `probe.c`: that of the variable `PROBE`, or a fresh one. It
 /// is written by others, and linked, not copied: what a process of ours writes
 /// may still be open when it is executed.
-static PROBE: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) static PROBE: LazyLock<PathBuf> = LazyLock::new(|| {
     let (source, program) = (scratch::DIR.join("probe.c"), scratch::probe());
     if let Some(made) = std::env::var_os("PROBE") {
         let copied = Command::new("cp").arg(made).arg(&program).status();
