@@ -5,6 +5,8 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=hack/build.rs");
     println!("cargo:rerun-if-changed=hack/release.ld");
+    println!("cargo:rerun-if-changed=hack/often.ld");
+    println!("cargo:rerun-if-env-changed=MINKE_OFTEN");
     let is = |name: &str, value: &str| std::env::var(name).as_deref() == Ok(value);
     let link = |argument: &str| println!("cargo:rustc-link-arg-bins=-Wl,{argument}");
     if !is("PROFILE", "release") {
@@ -16,6 +18,10 @@ fn main() {
     }
     link("--no-eh-frame-hdr");
     link(concat!("-T,", env!("CARGO_MANIFEST_DIR"), "/hack/release.ld"));
+    // hack/often makes it from a build without it.
+    if is("CARGO_CFG_TARGET_ARCH", "x86_64") && !is("MINKE_OFTEN", "no") {
+        link(concat!("-T,", env!("CARGO_MANIFEST_DIR"), "/hack/often.ld"));
+    }
     // The start of a static libc knows packed relocations since glibc 2.36.
     if libc_version().is_some_and(|version| version >= (2, 36)) {
         link("-z,pack-relative-relocs");
