@@ -122,10 +122,9 @@ fn revive(store: &Store, request: &Request) -> Result<(InitId, Option<OwnedFd>)>
         lending(job.images.as_fd(), &config, || job.run(&mut criu, kind::RESTORE, &mut noticed));
     drop(criu);
     let _ = std::fs::remove_dir(std::path::Path::new(&*at.to_string_lossy()));
-    let finished = restored.and_then(|()| finish(&record, asked)).and_then(|init| {
-        create::go_on_unless(&held)?;
-        Ok(init)
-    });
+    let finished = restored
+        .and_then(|()| finish(&record, asked))
+        .and_then(|init| create::go_on_unless(&held).map(|()| init));
     match finished {
         Ok(init) => {
             undo.keep();
