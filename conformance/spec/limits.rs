@@ -208,13 +208,12 @@ fn swap() -> Need {
 /// no more of it than the limit allows.
 fn swap_is_had_up_to_its_limit(case: &Case) {
     let fill = |both: u64| {
-        let script = "dd if=/dev/zero of=/dev/shm/file bs=1M count=32 2>/dev/null && echo kept";
-        let memory = json!({"limit": 16 << 20, "swap": both << 20});
+        let script = "dd if=/dev/zero of=/dev/shm/file bs=1M count=16 2>/dev/null && echo kept";
+        let memory = json!({"limit": 8 << 20, "swap": both << 20});
         limited(case, json!({"memory": memory})).sh(script).run()
     };
-    fill(48).ok().prints("kept\n");
-    fill(16).exits(137).prints("");
-    fill(24).exits(137).prints("");
+    fill(24).ok().prints("kept\n");
+    fill(12).exits(137).prints("");
 }
 
 /// "idle: cgroups are configured with minimum weight"; "burst: maximum
