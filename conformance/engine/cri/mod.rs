@@ -2,6 +2,7 @@
 //! The numbers of the fields: <https://github.com/kubernetes/cri-api/blob/v0.26.0/pkg/apis/runtime/v1/api.proto>
 
 mod protobuf;
+mod stream;
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +23,7 @@ fn scenarios() -> Vec<Scenario> {
             "a pod with a web server: exec, port, limits, update, stats, logs, exit code",
             web_server,
         ),
+        scenario("exec -i, exec -it, attach: streams, window size, exit codes", streams),
         scenario("pod, host, container and target namespaces", namespaces),
         scenario("user, groups, read-only, caps, no_new_privs, mounts, env", options),
         scenario("seccomp: default, unconfined, a profile of the node", seccomp),
@@ -212,6 +214,44 @@ fn web_server() {
     assert_eq!(ended(&container).0, 5);
     call("RemoveContainer", &id_only(&container));
     pod.end();
+}
+
+fn streams() {
+    let pod = pod("streams", |config| config);
+    let container =
+        pod.container("streams", &["sleep", "667"], &Message::default(), |config| config);
+    let script =
+        "while read line; do echo out $line; echo err $line >&2; [ $line != last ] || exit 7; done";
+    let mut exec = stream::exec(&container, &["sh", "-c", script], false);
+    exec.types("first\n");
+    exec.until(1, "out first\n");
+    exec.until(2, "err first\n");
+    exec.types("last\n");
+    assert_eq!(exec.ends(), 7);
+    assert_eq!(
+        (&*exec.said[1], &*exec.said[2]),
+        ("out first\nout last\n", "err first\nerr last\n")
+    );
+    let mut shell = stream::exec(&container, &["sh"], true);
+    shell.until(1, "/ # ");
+    shell.resize(33, 99);
+    shell.types("until [ \"$(stty size)\" = '33 99' ]; do usleep 20000; done; tty; echo s''ized\n");
+    shell.until(1, "/dev/pts/");
+    shell.until(1, "\r\nsized");
+    shell.types("exit 6\n");
+    assert_eq!(shell.ends(), 6);
+    assert_eq!(stream::exec(&container, &["true"], false).ends(), 0);
+    // stdin and tty.
+    let terminal = pod.container("terminal", &["sh"], &Message::default(), |config| {
+        config.number(12, 1).number(14, 1)
+    });
+    let mut shell = stream::attach(&terminal);
+    shell.types("echo at''tached\n");
+    shell.until(1, "attached\r\n");
+    shell.types("exit 5\n");
+    assert_eq!(ended(&terminal).0, 5);
+    pod.end();
+    until_processes("sleep 667", 0);
 }
 
 fn namespaces() {
