@@ -23,7 +23,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("old", without_setns_by_pidfd_a_life_is_the_same),
         test!("old", without_execveat_and_keyctl_a_life_is_the_same),
         test!("old", on_linux_5_2_a_life_is_the_same),
-        test!("old", on_linux_5_2_a_container_of_a_user_namespace_is_the_same),
+        test!("old", on_linux_5_2_a_container_of_a_user_namespace_is_the_same)
+            .fails_on("crun 1.8", "leaves noexec where exec is asked for"),
         test!("old", on_linux_5_2_a_foreground_container_has_its_signals),
         test!("old", on_linux_5_2_hooks_end_at_their_timeouts),
         test!("old", on_linux_5_2_a_pidfd_is_sent).needs(needs![create_option("--pidfd-socket")]),
@@ -33,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("old", on_linux_5_2_a_frozen_container_is_deleted_by_force),
         test!("old", on_linux_5_2_no_path_leads_out_of_the_root),
         test!("old", what_only_a_newer_kernel_can_do_is_refused)
+            .fails_on("crun 1.8", "ignores rnosymfollow")
             .may_fail_on("runc 1.1", "ignores ids of a mount"),
     ]
     .map(|test| test.needs(can_be_played()))

@@ -6,10 +6,17 @@ use crate::support::{Bundle, Case, Test, Value, json, test};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        test!("process", the_scheduling_policy_is_set).fails_on("runc 1.1", "does not know it"),
-        test!("process", a_realtime_policy_is_set).fails_on("runc 1.1", "does not know it"),
-        test!("process", the_nice_value_is_set).fails_on("runc 1.1", "does not know it"),
+        test!("process", the_scheduling_policy_is_set)
+            .fails_on("crun 1.8", "does not know it")
+            .fails_on("runc 1.1", "does not know it"),
+        test!("process", a_realtime_policy_is_set)
+            .fails_on("crun 1.8", "does not know it")
+            .fails_on("runc 1.1", "does not know it"),
+        test!("process", the_nice_value_is_set)
+            .fails_on("crun 1.8", "does not know it")
+            .fails_on("runc 1.1", "does not know it"),
         test!("process", the_io_priority_is_set)
+            .fails_on("crun 1.8", "does not know it")
             .fails_on("runc 1.1", "does not know it")
             .needs(needs![file("/usr/bin/ionice")]),
         test!("process", the_container_may_run_on_all_processors)
@@ -43,7 +50,7 @@ pub(crate) fn tests() -> Vec<Test> {
             file("/usr/bin/strace"),
             file("/usr/bin/unshare")
         ]),
-        test!("process", empty_labels_are_no_labels),
+        test!("process", empty_labels_are_no_labels).fails_on("crun 1.8", "writes an empty label"),
         test!("process", the_apparmor_profile_confines_the_program)
             .needs(needs![file("/sys/kernel/security/apparmor/.replace")]),
         test!("process", a_profile_that_is_not_loaded_fails)

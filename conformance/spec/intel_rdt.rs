@@ -10,7 +10,9 @@ use crate::support::{Bundle, Case, Test, Value, json, runtime, test};
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         test!("R1", another_process_is_in_the_class_too).needs(needs()),
-        test!("R2", without_resctrl_it_is_an_error),
+        test!("R2", without_resctrl_it_is_an_error)
+            .fails_on("crun 1.8", "ignores it")
+            .fails_on("runc 1.1", "checks only its schemata"),
         test!("R9", resctrl_is_left_alone_unless_asked_for).needs(needs()),
         test!("R1", the_process_is_in_the_tasks_of_its_class).needs(needs()),
         test!("R3", without_a_class_the_id_is_one_and_goes_with_the_container).needs(needs()),

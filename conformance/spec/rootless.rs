@@ -20,9 +20,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("rootless", a_user_has_a_state_directory_of_its_own)
             .fails_on("crun 1.8", "takes it for root as well"),
         test!("rootless", a_state_directory_is_not_pruned).fails_on("crun 1.8", "prunes it"),
-        test!("rootless", the_rootless_example_runs)
-            .fails_on("crun 1.8", "maps no ids in its example")
-            .needs(needs![command("spec")]),
+        test!("rootless", the_rootless_example_runs).needs(needs![command("spec")]),
         test!("CVE-2023-25809", cgroups_that_are_bound_cannot_be_written)
             .may_fail_on("crun 1.8", "binds the whole hierarchy")
             .may_fail_on("runc 1.1", "binds what it has no path to"),
