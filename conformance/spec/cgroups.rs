@@ -20,6 +20,12 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("G3", a_cgroup_that_is_there_and_empty_is_used),
         test!("G4", the_cgroup_belongs_to_the_host_where_the_container_may_not_write),
         test!("cgroups", init_is_in_its_cgroup_before_start),
+        test!("cgroups", processes_are_born_in_the_cgroup).needs(needs![
+            cgroup2,
+            minke,
+            file("/usr/bin/strace")
+        ]),
+        test!("cgroups", those_of_systemd_are_refused_on_v1).needs(needs![cgroup1, minke]),
         test!("cgroups", the_cgroup_is_removed_with_the_container),
         test!("cgroups", cgroups_made_below_it_are_removed_too),
         test!("cgroups", the_cgroups_above_and_beside_it_stay),
@@ -167,6 +173,33 @@ fn init_is_in_its_cgroup_before_start(case: &Case) {
         let procs = fs::read_to_string(directory.join("cgroup.procs")).unwrap();
         assert_eq!(procs.trim(), bundle.pid().to_string(), "{}", directory.display());
     }
+}
+
+/// Nobody is moved, so nobody can have forked before.
+fn processes_are_born_in_the_cgroup(case: &Case) {
+    let bundle = case.bundle().sleeps();
+    let trace = case.path("trace");
+    let strace = ["strace", "-e", "trace=clone3,openat", "-o", trace.to_str().unwrap()];
+    let born = || {
+        let trace = fs::read_to_string(&trace).unwrap();
+        assert!(trace.contains("CLONE_INTO_CGROUP"), "{trace}");
+        assert!(!trace.contains("cgroup.procs\", O_WRONLY"), "{trace}");
+    };
+    bundle.settle(bundle.launch("create", &[]).through(strace).run()).ok();
+    born();
+    bundle.start().ok();
+    bundle.command("exec", &[]).args(["true"]).through(strace).run().ok();
+    born();
+}
+
+/// A choice that is not followed must not be taken for another.
+fn those_of_systemd_are_refused_on_v1(case: &Case) {
+    let bundle = case.bundle().set("/linux/cgroupsPath", json!("system.slice:conf:x"));
+    let root = case.root();
+    let create = bundle.launch("create", &[]);
+    let create = create.globals(["--root", root.to_str().unwrap(), "--systemd-cgroup"]);
+    create.run().fails().says("the systemd cgroup manager: needs a host with cgroup v2 only");
+    case.leaves_nothing();
 }
 
 /// "Deleting a container MUST delete the resources that were created".

@@ -53,6 +53,13 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("hugetlb", without_its_hierarchy_it_is_refused)
             .needs(needs![cgroup1, no_file("/sys/fs/cgroup/hugetlb")])
             .may_fail_on("crun", "other words"),
+        test!("cgroups", each_limit_is_written_once).needs(needs![
+            minke,
+            controller("memory"),
+            controller("pids"),
+            controller("cpu"),
+            file("/usr/bin/strace")
+        ]),
         test!("cgroups", what_the_kernel_holds_instead_is_in_the_debug_log)
             .needs(needs![minke, controller("memory")]),
         test!("D3", a_device_is_denied_and_allowed),
@@ -413,6 +420,23 @@ fn without_its_hierarchy_it_is_refused(case: &Case) {
     let limit = json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 0}]});
     limited(case, limit).create().fails().says("cannot set hugetlb limit: container could not");
     case.leaves_nothing();
+}
+
+/// As strace sees the runtime open the files.
+fn each_limit_is_written_once(case: &Case) {
+    let resources = json!({"memory": {"limit": 64 << 20}, "pids": {"limit": 50},
+        "cpu": {"shares": 512, "quota": 20000, "period": 50000}});
+    let bundle = limited(case, resources);
+    let trace = case.path("trace");
+    let strace = ["strace", "-e", "trace=openat", "-o", trace.to_str().unwrap()];
+    bundle.settle(bundle.launch("create", &[]).through(strace).run()).ok();
+    let trace = case.read("trace");
+    let v1 = ["memory.limit_in_bytes", "pids.max", "cpu.shares", "cpu.cfs_quota_us"];
+    let v2 = ["memory.max", "pids.max", "cpu.weight", "cpu.max"];
+    for file in if needs::cgroup2().is_ok() { v2 } else { v1 } {
+        let opened = trace.matches(&format!("{file}\", O_WRONLY")).count();
+        assert_eq!(opened, 1, "{file}: {trace}");
+    }
 }
 
 /// Sizes are whole pages, and sets of CPUs what the cgroup above has.

@@ -32,6 +32,7 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("systemd", a_path_of_another_shape_is_refused),
         test!("systemd", a_bus_that_is_dead_or_hangs_is_told).needs(needs![minke]),
         test!("systemd", without_an_answer_delete_leaves_nothing_all_the_same).needs(needs![minke]),
+        test!("systemd", without_an_answer_an_update_changes_nothing).needs(needs![minke]),
         test!("systemd", the_message_bus_carries_the_same_calls).needs(needs![minke]),
         test!("systemd", a_create_takes_two_calls_at_most)
             .needs(needs![minke, file("/usr/bin/strace")]),
@@ -396,6 +397,26 @@ fn without_an_answer_delete_leaves_nothing_all_the_same(case: &Case) {
         case.leaves_nothing();
         drop(listener.take());
     }
+}
+
+/// The kernel has the old limit again, as systemd has it still.
+fn without_an_answer_an_update_changes_nothing(case: &Case) {
+    let (bundle, unit) = scope(case);
+    let bundle = bundle.set("/linux/resources/pids/limit", json!(50)).sleeps();
+    create(&bundle).ok();
+    let (listener, address) = silent_bus(case);
+    let update = || {
+        let update = bundle.command("update", &["--pids-limit", "60"]);
+        update.variable("DBUS_SYSTEM_BUS_ADDRESS", &address).run().fails()
+    };
+    update().says("does not answer in time");
+    assert_eq!(held(&unit, "pids.max"), "50");
+    drop(listener);
+    update().says("connect to systemd");
+    assert_eq!((property(&unit, "TasksMax"), held(&unit, "pids.max")), ("50".into(), "50".into()));
+    // What has failed is not remembered either.
+    bundle.command("update", &["--cpu-share", "512"]).run().ok();
+    assert_eq!(held(&unit, "pids.max"), "50");
 }
 
 fn the_message_bus_carries_the_same_calls(case: &Case) {
