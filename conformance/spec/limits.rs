@@ -31,6 +31,12 @@ pub(crate) fn tests() -> Vec<Test> {
             .may_fail_on("crun 1.8", "does not know all of them"),
         test!("blkio", reads_are_throttled)
             .needs([throttle(), needs::file("/dev/loop-control")].into()),
+        test!("blkio", each_rate_is_in_its_file)
+            .needs([throttle(), needs::file("/dev/loop-control")].into()),
+        test!("memory", the_oom_killer_is_disabled_on_v1)
+            .needs(needs![cgroup1, controller("memory")]),
+        test!("cpu", the_period_of_real_time_is_held)
+            .needs(needs![cgroup1, file("/sys/fs/cgroup/cpu/cpu.rt_period_us")]),
         test!("hugetlb", huge_pages_above_the_limit_are_refused).needs(needs![
             cgroup2,
             controller("hugetlb"),
@@ -284,6 +290,60 @@ fn reads_are_throttled(case: &Case) {
     let free = read(json!({}));
     assert!(throttled > Duration::from_millis(1500), "{throttled:?}");
     assert!(throttled > free, "{throttled:?} {free:?}");
+}
+
+/// Rates of reading and writing, by bytes and by requests, for one device.
+fn each_rate_is_in_its_file(case: &Case) {
+    fs::write(case.path("disk"), vec![1; 1 << 20]).unwrap();
+    let disk = Disk::new(&case.path("disk"));
+    let rate = |rate: u64| json!([{"major": 7, "minor": disk.minor, "rate": rate}]);
+    let block_io = json!({
+        "throttleReadBpsDevice": rate(1 << 20), "throttleWriteBpsDevice": rate(2 << 20),
+        "throttleReadIOPSDevice": rate(300), "throttleWriteIOPSDevice": rate(400),
+    });
+    let bundle = limited(case, json!({"blockIO": block_io}));
+    bundle.create().ok();
+    let held = |v1: &str| {
+        let path = file(&bundle, "blkio", &format!("blkio.throttle.{v1}_device"), "io.max");
+        fs::read_to_string(path).unwrap()
+    };
+    let device = format!("7:{}", disk.minor);
+    for (name, key, rate) in [
+        ("read_bps", "rbps", 1 << 20),
+        ("write_bps", "wbps", 2 << 20),
+        ("read_iops", "riops", 300),
+        ("write_iops", "wiops", 400),
+    ] {
+        let (text, ours) = (held(name), format!("{key}={rate}"));
+        let wanted = here(&rate.to_string(), &ours).to_owned();
+        let words: Vec<_> = text.split_whitespace().collect();
+        assert!(words[0] == device && words.contains(&wanted.as_str()), "{wanted}: {text}");
+    }
+    bundle.delete_force().ok();
+}
+
+/// `useHierarchy` is taken beside it; since Linux 5.11 it cannot be otherwise.
+fn the_oom_killer_is_disabled_on_v1(case: &Case) {
+    for (disabled, held) in [(true, "oom_kill_disable 1"), (false, "oom_kill_disable 0")] {
+        let memory = json!({"memory": {"disableOOMKiller": disabled, "useHierarchy": true}});
+        let bundle = limited(case, memory);
+        bundle.create().ok();
+        let control = file(&bundle, "memory", "memory.oom_control", "");
+        let control = fs::read_to_string(control).unwrap();
+        assert!(control.contains(held), "{held}: {control}");
+    }
+}
+
+/// `realtimePeriod`, of the topmost cgroup: others get no share by themselves.
+fn the_period_of_real_time_is_held(case: &Case) {
+    let cpu = json!({"cpu": {"realtimePeriod": 500_000, "realtimeRuntime": 1000}});
+    let bundle = limited(case, cpu);
+    let top = format!("/{}", bundle.id);
+    let bundle = bundle.set("/linux/cgroupsPath", json!(top));
+    bundle.create().ok();
+    let held = |name| fs::read_to_string(file(&bundle, "cpu", name, "")).unwrap();
+    assert_eq!(held("cpu.rt_period_us"), "500000\n");
+    assert_eq!(held("cpu.rt_runtime_us"), "1000\n");
 }
 
 /// "hugepageLimits": the kernel counts how often it has refused one.
