@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::needs::{cgroup1, needs};
 use crate::support::wait::alive;
-use crate::support::{Bundle, Case, Test, json, leaks, test, until};
+use crate::support::{Bundle, Case, Test, json, leaks, scratch, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -34,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
             .may_fail_on("crun", "waits in vain"),
         test!("cgroups", who_cannot_be_killed_is_named).needs(needs![cgroup1, minke]),
         test!("cgroups", double_forked_daemons_die_by_delete_force),
+        test!("cgroups", a_cgroup_that_is_gone_is_told).needs(needs![minke, cgroupfs]),
         test!("G3", a_frozen_cgroup_is_refused).needs(needs![cgroupfs]).fails_on("crun", "uses it"),
         test!("G3", a_cgroup_with_processes_is_refused)
             .needs(needs![cgroupfs])
@@ -317,5 +318,29 @@ fn a_cgroup_with_processes_is_refused(case: &Case) {
     sleep.wait().unwrap();
     output.fails().says("container's cgroup is not empty: 1 process(es) found");
     fs::remove_dir(&cgroup).unwrap();
+    case.leaves_nothing();
+}
+
+/// Somebody has moved init and removed its cgroup. Whatever needs it says so, and
+/// the container can be deleted.
+fn a_cgroup_that_is_gone_is_told(case: &Case) {
+    let bundle = case.bundle().running();
+    for hierarchy in scratch::hierarchies() {
+        let cgroup = hierarchy.join(scratch::name()).join(&bundle.id);
+        let Ok(pids) = fs::read_to_string(cgroup.join("cgroup.procs")) else { continue };
+        for pid in pids.lines() {
+            fs::write(hierarchy.join("cgroup.procs"), pid).unwrap();
+        }
+        until("an empty cgroup", || fs::remove_dir(&cgroup).is_ok());
+    }
+    for (command, arguments) in
+        [("pause", &[][..]), ("update", &["--pids-limit", "5"]), ("events", &["--stats"])]
+    {
+        bundle.command(command, arguments).run().fails().says("cgroup").says("no such file");
+    }
+    let exec = bundle.command("exec", &[]).args(["true"]).run().exits(255);
+    exec.says("open cgroup").says("no such file or directory");
+    assert_eq!(bundle.status(), "running");
+    bundle.delete_force().ok();
     case.leaves_nothing();
 }
