@@ -35,6 +35,12 @@ pub(crate) fn tests() -> Vec<Test> {
             .needs(needs![minke])
             .needs(old_kernel::can_be_played()),
         test!("1.3", a_pause_is_told_when_it_happens).needs(needs![minke]),
+        test!("1.3", all_tells_of_memory_pressure_on_v2).needs(needs![
+            minke,
+            cgroup2,
+            controller("memory"),
+            file("/proc/pressure/memory")
+        ]),
         test!("1.3", all_tells_of_memory_pressure).needs(needs![
             minke,
             cgroup1,
@@ -224,6 +230,22 @@ fn a_pause_is_told_when_it_happens(case: &Case) {
     let output = events.wait().ok();
     let kinds: Vec<Value> = lines(&output.stdout).iter().map(|e| e["type"].clone()).collect();
     assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]), "{output}");
+}
+
+/// The kernel has who goes beyond `memory.high` wait.
+fn all_tells_of_memory_pressure_on_v2(case: &Case) {
+    let script = "trap '(x=x; while :; do x=$x$x; done)' USR1; echo ready
+        while :; do sleep 0.05; done";
+    let high = json!({"memory": {"limit": 64 << 20}, "unified": {"memory.high": "8388608"}});
+    let bundle = case.bundle().set("/linux/resources", high).sh(script);
+    let created = bundle.started();
+    until("the program", || created.stdout_by_now() == "ready\n");
+    let events = bundle.command("events", &["--all", "--interval", "20ms"]).spawn();
+    events.until_prints("stats");
+    bundle.kill("USR1").ok();
+    events.until_prints("\"memory-pressure\"");
+    bundle.kill("KILL").ok();
+    events.wait().ok();
 }
 
 /// Before the kernel kills, it looks for memory everywhere.
