@@ -14,6 +14,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         scenario("kill -9 of the runtime during exec: the container goes on", exec_dies).alone(),
         scenario("live restore over a stop of dockerd", stop_of_dockerd).alone(),
         scenario("live restore over a kill -9 of dockerd", kill_of_dockerd).alone(),
+        scenario("kill -9 of dockerd's containerd: containers go on", containerd_dies).alone(),
         scenario("nothing left: state, shims, mounts, cgroups", nothing_left)
             .may_fail_on("runc", "leaves the cgroups of a create that was killed")
             .may_fail_on("crun", "leaves the cgroups of a create that was killed")
@@ -100,6 +101,27 @@ fn stop_of_dockerd() {
 
 fn kill_of_dockerd() {
     restart("KILL");
+}
+
+/// dockerd starts another one.
+fn containerd_dies() {
+    sh(
+        "docker run -d --name kept bb sh -c 'i=0; while :; do i=$((i+1)); echo $i; usleep 100000; done'",
+    );
+    until("docker logs kept | grep -x 3");
+    let pid = sh("docker inspect -f '{{.State.Pid}}' kept");
+    let containerd = "pgrep -P $(cat /run/dockerd.pid) -x containerd";
+    let dead = sh(containerd);
+    sh(&format!("kill -KILL {dead}; while [ -e /proc/{dead}/exe ]; do sleep 0.05; done"));
+    sh(&format!("kill -0 {pid}"));
+    until_within(30, containerd);
+    until_within(30, "timeout 10 docker exec kept echo reached | grep -x reached");
+    gives("docker inspect -f '{{.State.Running}} {{.State.Pid}}' kept", &format!("true {pid}"));
+    let last = sh("docker logs kept | tail -n 1");
+    until(&format!("[ $(docker logs kept | tail -n 1) -gt {last} ]"));
+    gives("docker logs kept | grep -cx 1", "1");
+    gives("docker run --rm bb echo another", "another");
+    sh("docker stop -t 1 kept; docker rm kept");
 }
 
 fn nothing_left() {
