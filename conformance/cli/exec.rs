@@ -270,8 +270,7 @@ fn exec_of_a_garbage_process_file_fails(case: &Case) {
 
 fn exec_without_a_command_fails(case: &Case) {
     let bundle = case.bundle().running();
-    let out = exec(&bundle, &[], &[]).run();
-    assert_ne!(out.code(), 0);
+    exec(&bundle, &[], &[]).run().exits(255).says("process args cannot be empty");
     bundle.end();
 }
 

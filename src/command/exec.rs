@@ -21,7 +21,8 @@ fn request(matches: &Matches) -> Result<Request> {
     let process = matches.path("process").map(Path::to_path_buf);
     let args = matches.args().get(1..).unwrap_or_default().to_vec();
     if process.is_none() && args.is_empty() {
-        return Err(Error::usage("process args cannot be empty"));
+        let why = "process args cannot be empty".to_owned();
+        return Err(Error::Broken { what: "exec failed".to_owned(), why });
     }
     Ok(Request {
         id: matches.arg(0).to_owned(),
