@@ -16,7 +16,8 @@ pub(crate) fn tests() -> Vec<Test> {
     let with_criu = [
         test!("checkpoint", a_restored_container_goes_on_where_it_was_saved),
         test!("checkpoint", a_restored_container_is_one_like_any_other),
-        test!("checkpoint", a_restored_container_is_in_its_cgroup),
+        test!("checkpoint", a_restored_container_is_in_its_cgroup)
+            .needs(needs![controller("pids")]),
         test!("checkpoint", leave_running_saves_and_lets_go_on),
         test!("checkpoint", a_paused_container_can_be_saved),
         test!("checkpoint", a_container_can_be_saved_again_and_again),

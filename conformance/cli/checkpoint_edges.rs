@@ -354,7 +354,7 @@ fn a_silent_criu_keeps_nobody_from_ending_the_container(case: &Case) {
     bundle.delete_force().ok();
     saving.wait().exits(137);
     let pid = fs::read_to_string(pid_file).unwrap();
-    assert!(!Path::new("/proc").join(pid.trim()).exists(), "{pid}");
+    until("the end of criu", || !Path::new("/proc").join(pid.trim()).exists());
     case.leaves_nothing();
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Doing, Error, Result};
 use crate::init::resolve;
 use crate::plan::mounts::Kind;
 use crate::plan::namespaces::CLONE_NEWNS;
-use crate::plan::{NewContainer, Plan};
+use crate::plan::{NewContainer, Plan, User};
 use crate::sys::event::{PollFd, PollFlags, Timespec, poll};
 use crate::sys::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use crate::sys::io::{FdFlags, fcntl_setfd, retry_on_intr};
@@ -317,11 +317,16 @@ pub(super) fn external_mounts(plan: &Plan, root: BorrowedFd<'_>) -> Result<Vec<(
     let Some(NewContainer { rootfs, has_cgroup_namespace, .. }) = &plan.container else {
         return Ok(external);
     };
+    // The kernel refuses a new mount there.
+    let binds_cgroup2 = !has_cgroup_namespace && plan.namespaces.user != User::Own;
     for mount in &rootfs.mounts {
         let target = mount.target.to_string_lossy();
         match &mount.kind {
             Kind::Bind(bind) => {
                 external.push((place(root, &target)?, bind.source.to_string_lossy().into_owned()));
+            }
+            Kind::Cgroup2 { fallback: Some(source) } if binds_cgroup2 => {
+                external.push((place(root, &target)?, source.to_string_lossy().into_owned()));
             }
             Kind::Cgroup1 { hierarchies, .. } if !has_cgroup_namespace => {
                 let above = place(root, &target)?;
