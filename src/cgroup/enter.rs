@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 
 use super::{Cgroups, Entrance, Group, host, open_directory, v1};
 use crate::error::{Doing, Error, Result};
+use crate::sys::fs::CWD;
 use crate::sys::io;
 
 /// `--cgroup`: which sub-cgroups a process goes into, by controller. The empty
@@ -87,12 +88,11 @@ impl Cgroups {
         let mut entrance = Entrance { unit, ..Entrance::default() };
         for group in &self.groups {
             let path = sub.path_in(group);
-            let directory = open_directory(&path).doing(|| format!("open cgroup {path:?}"))?;
             if group.is_v2() {
+                let directory = open_directory(&path).doing(|| format!("open cgroup {path:?}"))?;
                 entrance.v2 = Some(directory);
             } else {
-                v1::open_tasks(directory.as_fd(), group, &mut entrance)?;
-                entrance.directories.push(directory);
+                v1::open_tasks(CWD, &format!("{path}/tasks"), group, &mut entrance)?;
             }
         }
         Ok(entrance)

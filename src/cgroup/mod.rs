@@ -367,7 +367,7 @@ impl Cgroups {
             if group.controllers.split(',').any(|name| name == "cpuset") {
                 v1::fill_cpuset(&group.path, fresh)?;
             }
-            v1::open_tasks(directory.as_fd(), group, entrance)?;
+            v1::open_tasks(directory.as_fd(), "tasks", group, entrance)?;
             entrance.directories.push(directory);
             Ok(())
         };

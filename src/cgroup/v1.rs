@@ -19,14 +19,15 @@ fn is_devices(group: &Group) -> bool {
     group.controllers.split(',').any(|name| name == "devices")
 }
 
-/// Opens `tasks`, by which the container's init enters.
+/// Opens `tasks`, by which a process enters `path`, which is the group's or below.
 pub(super) fn open_tasks(
     directory: BorrowedFd<'_>,
+    path: &str,
     group: &Group,
     entrance: &mut Entrance,
 ) -> Result<()> {
-    let tasks = openat(directory, "tasks", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-    let tasks = tasks.doing(|| format!("open cgroup \"{}/tasks\"", group.path))?;
+    let tasks = openat(directory, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    let tasks = tasks.doing(|| format!("open {path:?} of cgroup {:?}", group.path))?;
     if is_devices(group) {
         entrance.devices = Some(tasks);
     } else {

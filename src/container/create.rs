@@ -134,9 +134,8 @@ pub(crate) fn create(store: &Store, request: &Request) -> Result<Created> {
         .cgroups
         .set(&limits, &entrance, init.is_rootless())
         .map_err(|error| blame_memory(init.reason_or(error), &record))?;
-    drop(copy);
     // A hook that fails ends the container's life, the end of it included.
-    if let Err(error) = bring_up(&config, &record, &init, agent) {
+    if let Err(error) = bring_up(&config, &record, &init, agent, copy) {
         let error = blame_memory(error, &record);
         drop((init, undo));
         poststop_after(&error, &record);
@@ -346,12 +345,15 @@ fn bring_up(
     record: &Record,
     init: &Init<'_>,
     agent: Option<Agent<'_>>,
+    copy: Option<OwnedFd>,
 ) -> Result<()> {
     if init.pauses() {
         run_hooks(config, record)?;
         init.answer(Step::Mounted);
     }
     init.answer(Step::Recorded);
+    // Here there is time.
+    drop(copy);
     if let Some(agent) = agent {
         let listener = init.take_listener()?;
         agent.send(&state::State::new(record, Status::Creating), init.pid(), &listener)?;

@@ -74,9 +74,11 @@ pub(crate) fn exec(store: &Store, request: Request) -> Result<u8> {
         if request.detach { None } else { Some(signal::block_all().doing(|| "block signals")?) };
     let init = enter(&mut plan, &record, &alive, request, console, copy.as_ref())
         .map_err(|e| half_dead(e, &alive, &record.id))?;
-    drop(copy);
-    run(init, request, agent, signals.as_ref(), terminal.as_ref())
-        .map_err(|e| half_dead(e, &alive, &record.id))
+    let code = run(init, request, agent, signals.as_ref(), terminal.as_ref(), copy)
+        .map_err(|e| half_dead(e, &alive, &record.id))?;
+    // The command is about to end: nobody needs what would be freed.
+    std::mem::forget((config, plan));
+    Ok(code)
 }
 
 /// The process that is asked for.
@@ -196,8 +198,13 @@ fn half_dead(error: Error, alive: &Alive, id: &str) -> Error {
 }
 
 /// Up to the program itself.
-fn begin(init: &Init<'_>, agent: Option<(Agent<'_>, State<'_>)>) -> Result<()> {
+fn begin(
+    init: &Init<'_>,
+    agent: Option<(Agent<'_>, State<'_>)>,
+    copy: Option<OwnedFd>,
+) -> Result<()> {
     init.answer(Step::Recorded);
+    drop(copy);
     if let Some((agent, state)) = agent {
         let listener = init.take_listener()?;
         agent.send(&state, init.pid(), &listener)?;
@@ -224,6 +231,7 @@ fn run(
     agent: Option<(Agent<'_>, State<'_>)>,
     signals: Option<&OwnedFd>,
     terminal: Option<&OwnedFd>,
+    copy: Option<OwnedFd>,
 ) -> Result<u8> {
     // Before the program has it: it may have a mind of its own about the mode.
     let terminal = terminal.map(|socket| Terminal::receive(socket.as_fd())).transpose();
@@ -234,7 +242,7 @@ fn run(
     if let Some(path) = &request.pid_file {
         write_pid_file(path, init.pid())?;
     }
-    if let Err(error) = begin(&init, agent) {
+    if let Err(error) = begin(&init, agent, copy) {
         if let Some(path) = &request.pid_file {
             let _ = std::fs::remove_file(path);
         }

@@ -19,7 +19,7 @@ pub(super) fn hand_over(
     report: &mut Report,
     terminal: Option<OwnedFd>,
 ) -> Done<Option<OwnedFd>> {
-    signal::reset();
+    signal::unblock_all();
     match terminal {
         Some(terminal) => at(Step::Descriptors, 0, take_terminal(&terminal))?,
         None => at(Step::Descriptors, 0, own_null())?,

@@ -43,7 +43,7 @@ fn run(
     let input = state_file(state).map_err(told)?;
     let output = memfd_create(c"hook output", MemfdFlags::CLOEXEC).map_err(told)?;
     let hook_process = |_| {
-        signal::reset();
+        signal::unblock_all();
         let streams = [(input.as_fd(), 0), (output.as_fd(), 1), (output.as_fd(), 2)];
         let placed: Result<()> =
             streams.iter().try_for_each(|(from, to)| fd::dup_at(*from, *to, true));

@@ -35,7 +35,7 @@ use crate::plan::{Handles, NewContainer, Plan, Process};
 use crate::sys::clone::{CLONE_PARENT, clone_child};
 use crate::sys::process::{Signal, set_parent_process_death_signal};
 use crate::sys::socket::MAX_FDS;
-use crate::sys::{self, Errno, fd, memory, socket};
+use crate::sys::{self, Errno, fd, memory, signal, socket};
 use step::{Done, Failure, Step, at, failure};
 
 /// Whom the init reports to: the command that made it, later `start`.
@@ -137,6 +137,8 @@ fn sequence(plan: &mut Plan, handles: &mut Handles, report: &mut Report) -> Done
     }
     namespaces::hide_unless_mapped_by_a_user(plan)?;
     namespaces::session()?;
+    // The runtime makes the cgroups now: here it costs nothing.
+    signal::default_all();
     namespaces::enter(plan, handles, report)?;
     namespaces::keyring(plan)?;
     let terminal = match &mut plan.container {

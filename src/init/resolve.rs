@@ -98,6 +98,11 @@ fn make_directory_at(
         Err(Errno::NOENT) if links < MAX_DANGLING => {}
         other => return other,
     }
+    if links == 0
+        && let Ok(made) = make_last(root, path, mode)
+    {
+        return Ok(made);
+    }
     let mut parent = in_root(root, c"")?;
     let mut walked = PathBuffer::new();
     for name in path.to_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
@@ -115,6 +120,24 @@ fn make_directory_at(
         };
     }
     Ok(parent)
+}
+
+/// The same where only the last component is missing, as it mostly is.
+///
+/// # Errors
+///
+/// `ENOENT` if more is, `EEXIST` if there is something, such as a link.
+fn make_last(root: BorrowedFd<'_>, path: &CStr, mode: u32) -> Result<OwnedFd> {
+    let bytes = path.to_bytes();
+    let slash = bytes.iter().rposition(|byte| *byte == b'/').ok_or(Errno::NOENT)?;
+    let mut above = PathBuffer::new();
+    above.push(&bytes[..slash])?;
+    let parent = in_root(root, above.as_c_str()?)?;
+    let name = CStr::from_bytes_with_nul(&path.to_bytes_with_nul()[slash + 1..])
+        .map_err(|_| Errno::INVAL)?;
+    mkdirat(&parent, name, Mode::from_raw_mode(mode))?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(&parent, name, flags, Mode::empty())
 }
 
 /// Where the symbolic link `name` leads; `None` if there is nothing.

@@ -27,12 +27,16 @@ pub(crate) fn block_all() -> Result<OwnedFd> {
 }
 
 /// Gives the container's program the signals as a new program expects them:
-/// none blocked, none ignored (ignored ones would survive exec).
-pub(crate) fn reset() {
+/// none blocked.
+pub(crate) fn unblock_all() {
     // SAFETY: zeroes are an empty sigset_t.
     let none: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: a whole set in, nothing out.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
+}
+
+/// And none ignored: those would survive exec.
+pub(crate) fn default_all() {
     for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: SIG_DFL is valid for every signal; EINVAL for SIGKILL,
         // SIGSTOP and libc's own two is of no interest.
