@@ -16,15 +16,24 @@ enter_cgroups() {
     for procs in /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/*/cgroup.procs; do
         [[ ! -e $procs || -L ${procs%/*} ]] || enter "${procs%/*}"
     done
-    for name in $(named); do
-        mount -t cgroup -o "none,name=$name" cgroup /mnt || continue # gone by now
+    for name in $(unseen); do
+        mount -t cgroup -o "$name" cgroup /mnt || continue # gone by now
         enter /mnt
         umount /mnt
     done
 }
 
-# named: hierarchies that others have made, and mounted where it is not seen.
-named() { sed -n 's/^[0-9]*:name=\([^:]*\):.*/\1/p' /proc/self/cgroup | grep -vx systemd || true; }
+# unseen: hierarchies of v1 that others have made, and mounted where it is not seen, or no more: as mount options.
+unseen() {
+    local controllers
+    cut -d: -f2 /proc/self/cgroup | while read -r controllers; do
+        case $controllers in
+        '' | name=systemd) ;;
+        name=*) echo "none,$controllers" ;;
+        *) [[ -d /sys/fs/cgroup/$controllers || -d /sys/fs/cgroup/${controllers%%,*} ]] || echo "$controllers" ;;
+        esac
+    done
+}
 
 # enter HIERARCHY
 enter() {
@@ -81,9 +90,9 @@ mount_cgroups() {
         esac
     done
     # containerd gives up on a container of which it finds one hierarchy nowhere.
-    for name in $(named); do
-        mkdir "/sys/fs/cgroup/$name"
-        mount -t cgroup -o "none,name=$name" cgroup "/sys/fs/cgroup/$name"
+    for name in $(unseen); do
+        mkdir "/sys/fs/cgroup/${name#none,name=}"
+        mount -t cgroup -o "$name" cgroup "/sys/fs/cgroup/${name#none,name=}"
     done
 }
 
