@@ -27,7 +27,10 @@ pub(super) fn open_tasks(
     entrance: &mut Entrance,
 ) -> Result<()> {
     let tasks = openat(directory, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-    let tasks = tasks.doing(|| format!("open {path:?} of cgroup {:?}", group.path))?;
+    let tasks = tasks.doing(|| match path.strip_prefix('/') {
+        Some(_) => format!("open cgroup {path:?}"),
+        None => format!("open cgroup \"{}/{path}\"", group.path),
+    })?;
     if is_devices(group) {
         entrance.devices = Some(tasks);
     } else {

@@ -26,14 +26,17 @@ pub(super) fn hand_over(
     }
     let first = plan.preserve_fds.saturating_add(3);
     let first = RawFd::try_from(first).map_err(|_| failure(Step::Descriptors, 1, Errno::BADF))?;
-    // Above anything that is ours, so that neither overwrites the other.
+    // Both above anything that is ours first, so that neither overwrites the other.
     let start = handles.start.as_ref();
     let number = start.map_or(0, AsRawFd::as_raw_fd);
     let above = number.max(report.0.as_raw_fd()).max(first) + 2;
-    let start = start.map(|start| renumber(start.as_fd(), above, first)).transpose();
+    let start = start.map(|start| fd::move_above(start.as_fd(), above)).transpose();
     let start = at(Step::Descriptors, 2, start)?;
+    let link = at(Step::Descriptors, 3, fd::move_above(report.0.as_fd(), above))?;
     let next = first + RawFd::from(start.is_some());
-    let link = at(Step::Descriptors, 3, renumber(report.0.as_fd(), above, next))?;
+    let start = start.map(|start| fd::place(start.as_fd(), first)).transpose();
+    let start = at(Step::Descriptors, 2, start)?;
+    let link = at(Step::Descriptors, 3, fd::place(link.as_fd(), next))?;
     // The old number may be one that was just taken over: not to be closed.
     std::mem::forget(std::mem::replace(&mut report.0, link));
     for number in 3..first {
@@ -47,11 +50,6 @@ pub(super) fn hand_over(
 /// From other processes: a change of ids may have shown us, and now we wait.
 pub(super) fn hide() -> Done {
     at(Step::Descriptors, 6, set_dumpable_behavior(DumpableBehavior::NotDumpable))
-}
-
-/// By way of a number that is surely free.
-fn renumber(from: BorrowedFd<'_>, above: RawFd, number: RawFd) -> Result<OwnedFd> {
-    fd::place(fd::move_above(from, above)?.as_fd(), number)
 }
 
 fn inherit(number: RawFd) -> Result<()> {
