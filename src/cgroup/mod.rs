@@ -62,7 +62,7 @@ pub(crate) struct Group {
     /// How many of its last components may not have been there before: they
     /// are removed with the container, if they are empty then.
     pub(crate) made: usize,
-    /// Length of the part of the path that the runtime is in, and so is there.
+    /// Length of the part of the path that is there: the mount point's.
     #[serde(skip)]
     known: usize,
 }
@@ -186,9 +186,9 @@ impl Cgroups {
                     "must not be the root of a hierarchy",
                 ));
             }
-            let path = hierarchy.mount + &below;
+            let path = format!("{}{below}", hierarchy.mount);
             Ok(Group {
-                known: path.len() - clean.len() - 1,
+                known: hierarchy.mount.len(),
                 path,
                 controllers: hierarchy.controllers,
                 made: 0,
@@ -348,19 +348,28 @@ impl Cgroups {
         });
         made.inspect_err(|_| {
             if self.unit.is_none() {
-                self.remove_empty();
+                self.unmake_v2();
             }
         })?;
         Ok(entrance)
     }
 
     /// The same for v1's directories.
-    pub(crate) fn make_v1(&self, entrance: &mut Entrance) -> Result<()> {
-        let make = |group: &Group| {
+    pub(crate) fn make_v1<'a>(&'a self, entrance: &mut Entrance) -> Result<()> {
+        let mut made = Vec::new();
+        let mut make = |group: &'a Group| {
             let (directory, fresh) = make_directory(&group.path)?;
-            if !fresh {
+            if fresh {
+                made.push(group);
+            } else if group.made > 0 {
+                return Err(Error::Broken {
+                    what: "container's cgroup is not empty".to_owned(),
+                    why: format!("another container has just made {:?}", group.path),
+                });
+            } else {
                 refuse_used(group, directory.as_fd())?;
-            } else if v1::is_freezer(group) {
+            }
+            if fresh && v1::is_freezer(group) {
                 // By those above it.
                 refuse_frozen(group, directory.as_fd())?;
             }
@@ -371,7 +380,11 @@ impl Cgroups {
             entrance.directories.push(directory);
             Ok(())
         };
-        self.v1().try_for_each(make).inspect_err(|_| self.remove_empty())
+        let result = self.v1().try_for_each(&mut make);
+        if result.is_err() {
+            made.into_iter().for_each(remove_empty);
+        }
+        result
     }
 
     /// Whether the container's processes are frozen.
@@ -472,13 +485,14 @@ impl Cgroups {
         }
     }
 
-    /// Removes directories that no process of the container has entered.
-    pub(crate) fn remove_empty(&self) {
-        for group in self.groups.iter().filter(|group| group.made > 0) {
-            if unlinkat(CWD, group.path.as_str(), AtFlags::REMOVEDIR).is_ok() {
-                remove_parents(group);
-            }
-        }
+    /// Removes the v2 directory, which no process of the container is in any more.
+    pub(crate) fn unmake_v2(&self) {
+        self.groups.iter().filter(|group| group.is_v2() && group.made > 0).for_each(remove_empty);
+    }
+
+    /// Removes those of v1, which no process of the container has entered.
+    pub(crate) fn unmake_v1(&self) {
+        self.v1().filter(|group| group.made > 0).for_each(remove_empty);
     }
 
     /// The same as [`Self::remove`], but only for what was not there before.
@@ -512,17 +526,18 @@ fn await_removal(group: &Group) {
     // A busy systemd takes more than a second; a dead one is not waited for long.
     let deadline = Instant::now() + Duration::from_secs(5);
     // Removal is told to those who watch the directory above. Who cannot watch
-    // looks once more when the time is up.
+    // looks again and again.
     let above = group.path.rsplit_once('/').map_or(MOUNT_POINT, |(above, _)| above);
     let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
     let watch = inotify::init(flags)
         .and_then(|fd| inotify::add_watch(&fd, above, inotify::WatchFlags::DELETE).map(|_| fd));
     while access(group.path.as_str(), Access::EXISTS).is_ok() {
         let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(limit) = Timespec::try_from(left) else { break };
+        let pause = if watch.is_ok() { left } else { left.min(Duration::from_millis(20)) };
+        let Ok(limit) = Timespec::try_from(pause) else { break };
         let mut watches: Vec<_> =
             watch.iter().map(|watch| PollFd::new(watch, PollFlags::IN)).collect();
-        if poll(&mut watches, Some(&limit)) == Ok(0) {
+        if left.is_zero() || poll(&mut watches, Some(&limit)) == Ok(0) && watch.is_ok() {
             break;
         }
         // Which of those beside it has gone does not matter.
@@ -579,6 +594,12 @@ fn make_parents(path: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn remove_empty(group: &Group) {
+    if let Ok(()) | Err(Errno::NOENT) = unlinkat(CWD, group.path.as_str(), AtFlags::REMOVEDIR) {
+        remove_parents(group);
+    }
 }
 
 fn remove_group(group: &Group) -> Result<()> {

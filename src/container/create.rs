@@ -165,7 +165,8 @@ fn give_places(init: &Init<'_>, record: &Record, entrance: &mut Entrance) -> Res
     }
     if record.cgroups.has_v1() {
         record.cgroups.make_v1(entrance)?;
-        init.hand_over(entrance.take_tasks());
+        let handed = init.hand_over(entrance.take_tasks());
+        handed.inspect_err(|_| record.cgroups.unmake_v1())?;
     }
     Ok(())
 }
@@ -192,9 +193,9 @@ fn write_down(
 }
 
 /// Takes the first of the cgroups back: before init is in all of them, nobody
-/// in v1's is ours to kill.
+/// in v1's is ours to kill, and what is there of them may be another's.
 fn unless_entered(cgroups: &Cgroups) {
-    if cgroups.has_v1() { cgroups.remove_empty() } else { warn(cgroups.remove()) }
+    if cgroups.has_v1() { cgroups.unmake_v2() } else { warn(cgroups.remove()) }
 }
 
 /// The processes of a joined pid namespace see init from its first moment.
@@ -351,9 +352,9 @@ fn bring_up(
         run_hooks(config, record)?;
         init.answer(Step::Mounted);
     }
-    init.answer(Step::Recorded);
-    // Here there is time.
+    // No program of the container's may run while the mount can be changed.
     drop(copy);
+    init.answer(Step::Recorded);
     if let Some(agent) = agent {
         let listener = init.take_listener()?;
         agent.send(&state::State::new(record, Status::Creating), init.pid(), &listener)?;

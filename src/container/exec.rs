@@ -203,8 +203,9 @@ fn begin(
     agent: Option<(Agent<'_>, State<'_>)>,
     copy: Option<OwnedFd>,
 ) -> Result<()> {
-    init.answer(Step::Recorded);
+    // No program of the container's may run while the mount can be changed.
     drop(copy);
+    init.answer(Step::Recorded);
     if let Some((agent, state)) = agent {
         let listener = init.take_listener()?;
         agent.send(&state, init.pid(), &listener)?;

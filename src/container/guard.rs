@@ -5,8 +5,9 @@
 //! what enters a container runs from a mount that is read-only: either the
 //! binary lies on one, or minke has become a process of a detached read-only
 //! copy of its mount (`sys::prestart`), or it executes itself once more from
-//! one. The container never has a descriptor of that mount, which is all that
-//! it could be changed back by.
+//! one. As long as a descriptor of the copy is open, whoever gets hold of
+//! `/proc/PID/exe` can make it writable again; when the last is closed, which is
+//! before a program of the container's runs, nobody can any more.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -23,8 +24,10 @@ use crate::sys::{Errno, geteuid, prestart};
 /// once more if need be. For commands that enter a container.
 ///
 /// If minke runs from a read-only copy without having executed it, that is what
-/// is given: a mount that is gone with this descriptor. As that takes the kernel
-/// a tenth of a millisecond, it is to be dropped where there is time.
+/// is given: a mount that is gone with this descriptor, and then can never be
+/// changed back. It is to be dropped before the child goes on to a program of the
+/// container's; that takes the kernel a tenth of a millisecond, in which the child
+/// has other things to do.
 pub(crate) fn own_binary() -> Result<Option<OwnedFd>> {
     if let Some(copy) = prestart::take_copy() {
         return Ok(Some(copy));

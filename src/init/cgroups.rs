@@ -4,10 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::Report;
 use super::attributes;
-use super::step::{Done, Step, at};
+use super::step::{Done, Step, at, failure};
 use crate::plan::{Handles, NewContainer};
 use crate::sys::socket::MAX_FDS;
-use crate::sys::{io, namespace};
+use crate::sys::{Errno, io, namespace};
 
 /// On cgroup v2 the child was born in its place, or waits to be put there. With
 /// the files of v1 at hand, it enters those, too.
@@ -70,6 +70,9 @@ impl<'h> Entering<'h> {
                     *self.devices = Some(file);
                 }
                 index += 1;
+            }
+            if index < last {
+                return Err(failure(Step::Cgroup, index, Errno::PIPE));
             }
             if self.all {
                 enter_devices(last, self.devices)?;

@@ -32,11 +32,12 @@ pub(super) fn hand_over(
     let above = number.max(report.0.as_raw_fd()).max(first) + 2;
     let start = start.map(|start| fd::move_above(start.as_fd(), above)).transpose();
     let start = at(Step::Descriptors, 2, start)?;
-    let link = at(Step::Descriptors, 3, fd::move_above(report.0.as_fd(), above))?;
+    let moved = at(Step::Descriptors, 3, fd::move_above(report.0.as_fd(), above))?;
     let next = first + RawFd::from(start.is_some());
     let start = start.map(|start| fd::place(start.as_fd(), first)).transpose();
     let start = at(Step::Descriptors, 2, start)?;
-    let link = at(Step::Descriptors, 3, fd::place(link.as_fd(), next))?;
+    let link = at(Step::Descriptors, 3, fd::place(moved.as_fd(), next))?;
+    drop(moved);
     // The old number may be one that was just taken over: not to be closed.
     std::mem::forget(std::mem::replace(&mut report.0, link));
     for number in 3..first {

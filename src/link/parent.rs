@@ -308,11 +308,17 @@ impl Init<'_> {
 
     /// Gives it the `tasks` files by which it enters cgroup v1, that of devices
     /// last. If it is gone, the next wait tells why.
-    pub(crate) fn hand_over(&self, (tasks, devices): (Vec<OwnedFd>, Option<OwnedFd>)) {
+    pub(crate) fn hand_over(
+        &self,
+        (tasks, devices): (Vec<OwnedFd>, Option<OwnedFd>),
+    ) -> Result<()> {
         let item = u16::try_from(tasks.len()).unwrap_or(u16::MAX);
         let message = Message { step: Step::Cgroup as u16, item, errno: 0 };
         let fds: Vec<_> = tasks.iter().chain(&devices).map(AsFd::as_fd).collect();
-        let _ = wire::send_fds(self.socket.as_fd(), message, &fds);
+        match wire::send_fds(self.socket.as_fd(), message, &fds) {
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(Error::os("hand the cgroups to the container's init", errno)),
+        }
     }
 
     /// Init is on its own now: dropping this does not kill it any more.

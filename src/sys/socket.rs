@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
@@ -49,6 +49,10 @@ pub(crate) fn receive_fd(
 }
 
 /// Receives a payload and the first of the descriptors that came with it.
+///
+/// # Errors
+///
+/// `EMFILE` if not all could be taken.
 pub(crate) fn receive_fds(
     socket: BorrowedFd<'_>,
     payload: &mut [u8],
@@ -63,6 +67,10 @@ pub(crate) fn receive_fds(
         if let RecvAncillaryMessage::ScmRights(received) = part {
             received.zip(&mut places).for_each(|(fd, place)| *place = Some(fd));
         }
+    }
+    // Some did not come, for want of numbers or of permission.
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Errno::MFILE);
     }
     Ok(message.bytes)
 }
