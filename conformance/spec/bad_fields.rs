@@ -359,8 +359,6 @@ fn of_linux(case: &Case) {
             ("/linux/sysctl", json!({"kernel.panic": "1"}), "linux.sysctl[\"kernel.panic\"]"),
             ("/linux/sysctl", json!({"kernel.hostname": "x"}), "linux.sysctl[\"kernel.hostname\"]"),
             ("/linux/sysctl", json!({"net.../x": "1"}), "linux.sysctl[\"net.../x\"]"),
-            ("/linux/mountLabel", json!("system_u:object_r:x:s0"), "linux.mountLabel"),
-            ("/process/selinuxLabel", json!("system_u:system_r:x:s0"), "process.selinuxLabel"),
             ("/process/apparmorProfile", json!("no-such-profile"), "process.apparmorProfile"),
             ("/linux/intelRdt", json!({"closID": "x"}), "linux.intelRdt"),
             ("/linux/netDevices", json!({"no-such": {}}), "linux.netDevices[\"no-such\"]"),

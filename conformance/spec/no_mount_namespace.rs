@@ -134,7 +134,9 @@ fn delete_leaves_what_was_mounted_before(case: &Case) {
         std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success()
     };
     let root = root.display();
-    assert!(sh(format!("mount --bind {root} {root} && mount -t tmpfs tmpfs {root}/tmp")));
+    // Private, as where the host's root is shared a second copy of all would come to lie beneath.
+    let mounted = format!("mount --bind {root} {root} && mount --make-private {root}");
+    assert!(sh(format!("{mounted} && mount -t tmpfs tmpfs {root}/tmp")));
     let before = mounts(&bundle);
     bundle.create().ok();
     bundle.delete().ok();
