@@ -8,6 +8,7 @@ use std::process::Command;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
+use crate::support::needs::needs;
 use crate::support::{Bundle, Case, Test, runtime, test, until};
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -16,6 +17,8 @@ pub(crate) fn tests() -> Vec<Test> {
         test!("CVE-2019-5736", a_program_that_is_the_runtime_itself_cannot_be_written_through),
         test!("CVE-2019-5736", nothing_of_the_guard_stays_mounted),
         test!("CVE-2019-5736", what_waits_for_start_holds_nothing_of_the_guard),
+        test!("CVE-2019-5736", the_guards_mount_is_gone_before_a_program_runs)
+            .needs(needs![minke, file("/usr/bin/strace")]),
     ]
 }
 
@@ -112,4 +115,24 @@ fn what_waits_for_start_holds_nothing_of_the_guard(case: &Case) {
         assert_eq!(may_write, Err(Errno::ROFS));
     }
     bundle.delete_force().ok();
+}
+
+/// While the runtime has the mount's descriptor, whoever opens `/proc/PID/exe` can
+/// make it writable again. What exec brings in goes on when the runtime sends it
+/// something: by then that is closed.
+fn the_guards_mount_is_gone_before_a_program_runs(case: &Case) {
+    let bundle = case.bundle().running();
+    let trace = case.path("trace");
+    let calls = "trace=execve,execveat,open_tree,prctl,clone3,close,sendmsg";
+    let mut strace = Command::new("strace");
+    strace.args(["-o", &trace.display().to_string(), "-e", calls]).arg(&*runtime::PATH);
+    strace.arg("--root").arg(case.path("state")).args(["exec", &bundle.id, "true"]);
+    assert!(strace.status().unwrap().success());
+    let trace = fs::read_to_string(trace).unwrap();
+    let made = trace.lines().find(|line| line.starts_with("open_tree(")).expect("a copy");
+    let copy = made.rsplit(" = ").next().unwrap();
+    let told = trace.split("clone3(").nth(1).expect("a clone").split("sendmsg(").next().unwrap();
+    // A build that executes the copy has closed it by that.
+    let executed = trace.contains("execveat(");
+    assert!(executed || told.contains(&format!("close({copy})")), "{trace}");
 }
